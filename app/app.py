@@ -1,0 +1,84 @@
+"""The web application: pages, websocket and REST gateway, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from app.api.gateway import gateway
+from app.api.main import create_api
+from app.builder import page as builder
+from app.core import metrics
+from app.core.logging import configure_logging
+from app.core.settings import get_settings
+from app.data import routing
+from app.pages import (
+    approvals,
+    audit,
+    batch,
+    clients,
+    connections,
+    health,
+    history,
+    home,
+    landing,
+    run,
+    runs,
+    sign_in,
+    triggers,
+    wave,
+    waves,
+    workflows,
+)
+from app.ui.overlay import app_wraps
+from app.ui.socket import protect
+from app.ui.theme import STYLESHEETS, head
+
+PAGES: tuple[Any, ...] = (
+    sign_in,
+    landing,
+    clients,
+    health,
+    home,
+    workflows,
+    builder,
+    runs,
+    run,
+    batch,
+    history,
+    waves,
+    wave,
+    approvals,
+    connections,
+    triggers,
+    audit,
+)
+
+
+def create_app() -> rx.App:
+    """The application with every page, and the REST gateway beside them."""
+    _connect()
+    made = rx.App(
+        api_transformer=gateway(create_api()),
+        stylesheets=STYLESHEETS,
+        head_components=head(),
+        app_wraps=app_wraps(),
+        toaster=None,
+    )
+    protect(made)
+    for page in PAGES:
+        made.add_page(page.page, route=page.ROUTE, title="Opsloom", on_load=getattr(page, "ON_LOAD", None))
+    return made
+
+
+def _connect() -> None:
+    """Logs and database of this process. A build of the front end has no settings yet, and needs neither."""
+    settings = get_settings()
+    configure_logging(settings.log_level, part="web")
+    metrics.forget_dead()
+    if settings.database_url_web:
+        routing.configure("web", settings)
+
+
+app = create_app()

@@ -1,0 +1,154 @@
+"""wave start | list | show | pause | resume | cancel | undo."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli.acting import As, Client, context
+from app.cli.common import Json, emit, run
+from app.cli.starting import inputs_from
+from app.core.context import Context
+
+app = typer.Typer()
+WaveId = Annotated[UUID, typer.Argument(help="The wave's id.")]
+
+
+@app.command()
+def start(
+    workflow: Annotated[str, typer.Argument(help="Name or id of a workflow of this client.")],
+    client: Client,
+    to: Annotated[list[str], typer.Option(help="A client's short name; may be repeated.")] = [],  # noqa: B006
+    tag: Annotated[list[str], typer.Option(help="Every client with this tag; may be repeated.")] = [],  # noqa: B006
+    canary: Annotated[list[str], typer.Option(help="A client of the first stage; may be repeated.")] = [],  # noqa: B006
+    percents: Annotated[str, typer.Option(help="Shares of all clients after which a stage ends.")] = "10,50",
+    pause: Annotated[str, typer.Option(help="Seconds between two stages, or manual.")] = "0",
+    stop_at: Annotated[float, typer.Option(help="Stop when more than this percent of the runs failed.")] = 20.0,
+    mode: Annotated[str, typer.Option(help="plan: only look. apply: do it.")] = "plan",
+    plan: Annotated[UUID | None, typer.Option(help="The wave of mode plan that this one carries out.")] = None,
+    key: Annotated[str, typer.Option("--idempotency-key", help="The same key starts one wave only.")] = "",
+    input_: Annotated[list[str], typer.Option("--input", help="name=value; may be repeated.")] = [],  # noqa: B006
+    as_: As = "",
+    json: Json = False,
+) -> None:
+    """Run one workflow over many clients, stage by stage."""
+
+    async def work(ctx: Context) -> UUID:
+        from app.services import waves
+
+        return await waves.start(
+            ctx,
+            workflow=workflow,
+            inputs=await inputs_from(ctx, workflow, None, input_),
+            mode=mode,  # type: ignore[arg-type]
+            to=to,
+            tags=tag,
+            canary=canary,
+            percents=[float(part) for part in percents.split(",") if part.strip()],
+            pause_s="manual" if pause == "manual" else float(pause),
+            stop_at_percent=stop_at,
+            plan=plan,
+            idempotency_key=key or None,
+        )
+
+    _then_show(work, client, as_, json)
+
+
+@app.command("list")
+def list_(client: Client, as_: As = "", json: Json = False) -> None:
+    """The waves that were started from this client, newest first."""
+
+    async def work() -> Any:
+        from app.services import waves
+
+        return await waves.list_waves(await context(client, as_))
+
+    emit(run(work()), as_json=json, human=lambda found: "\n".join(map(_line, found)) or "No waves yet.")
+
+
+@app.command()
+def show(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) -> None:
+    """One wave, client by client."""
+    _then_show(lambda ctx: _same(wave_id), client, as_, json)
+
+
+@app.command()
+def pause(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) -> None:
+    """Let no further stage begin; runs that have begun go on."""
+    _then_show(_asking("pause", wave_id), client, as_, json)
+
+
+@app.command()
+def resume(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) -> None:
+    """Go on: after a pause, after too many failures, or with the next stage."""
+    _then_show(_asking("resume", wave_id), client, as_, json)
+
+
+@app.command()
+def cancel(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) -> None:
+    """Ask every run to stop; clients whose stage has not begun are not run."""
+    _then_show(_asking("cancel", wave_id), client, as_, json)
+
+
+@app.command()
+def undo(
+    wave_id: WaveId,
+    client: Client,
+    mode: Annotated[str, typer.Option(help="plan: only look. apply: do it.")] = "plan",
+    as_: As = "",
+    json: Json = False,
+) -> None:
+    """Take back what the wave did, in each client by an undo of its own. Who has none says why."""
+
+    async def work() -> Any:
+        from app.services import wave_undos
+
+        return await wave_undos.undo(await context(client, as_), wave_id, mode=mode)  # type: ignore[arg-type]
+
+    emit(run(work()), as_json=json, human=lambda found: "\n".join(map(_undone, found)))
+
+
+def _undone(target: Any) -> str:
+    return f"  {target.client:<24} {target.undo or _why(target.reason)}".rstrip()
+
+
+def _asking(verb: str, wave_id: UUID) -> Callable[[Context], Awaitable[UUID]]:
+    async def work(ctx: Context) -> UUID:
+        from app.services import waves
+
+        await getattr(waves, verb)(ctx, wave_id)
+        return wave_id
+
+    return work
+
+
+async def _same(wave_id: UUID) -> UUID:
+    return wave_id
+
+
+def _then_show(work: Callable[[Context], Awaitable[UUID]], client: str, as_: str, json: bool) -> None:
+    async def both() -> Any:
+        from app.services import waves
+
+        ctx = await context(client, as_)
+        return await waves.get(ctx, await work(ctx), steps=True)
+
+    emit(run(both()), as_json=json, human=_told)
+
+
+def _line(view: Any) -> str:
+    return f"{view.id}  {view.created_at:%Y-%m-%d %H:%M}  {view.state:<10} {view.mode:<6} {view.workflow_name}"
+
+
+def _told(view: Any) -> str:
+    head = f"{_line(view)}\nstage {view.begun} of {view.stages}"
+    why = f" ({view.reason['code']})" if view.reason else ""
+    rows = [f"  {t.stage + 1}  {t.state:<10} {t.client:<24} {_why(t.reason)}".rstrip() for t in view.targets]
+    return "\n".join([head + why, *rows])
+
+
+def _why(reason: dict[str, Any] | None) -> str:
+    return str(reason.get("message") or reason["code"]) if reason else ""

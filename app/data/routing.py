@@ -1,0 +1,113 @@
+"""Which server a transaction goes to: what decides reads the primary, lists and reports may read a replica."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.settings import Role, Settings, get_settings
+
+
+class Route(StrEnum):
+    """Grants, approvals, sessions and every write need ``PRIMARY``; a ``REPLICA`` may be a moment behind."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+def connector(dsn: str) -> Callable[[], psycopg.Connection[Any]]:
+    """Opens a blocking connection to ``dsn``, which stays out of SQLAlchemy's messages."""
+    return lambda: psycopg.connect(dsn, prepare_threshold=None)
+
+
+class Database:
+    """The servers of one installation as one login role sees them.
+
+    Engines are made when they are first used, one for each event loop: psycopg's connections belong to the loop they
+    were opened in. ``prepare_threshold=None`` because a pooler that pools by transaction knows no prepared statements.
+    """
+
+    def __init__(self, primary: str, replica: str | None = None, *, pool_size: int = 10, name: str = "opsloom") -> None:
+        self._addresses = {Route.PRIMARY: primary, Route.REPLICA: replica or primary}
+        self._has_replica = bool(replica)
+        self._pool_size = pool_size
+        self._name = name
+        self._engines: WeakKeyDictionary[AbstractEventLoop, dict[Route, AsyncEngine]] = WeakKeyDictionary()
+
+    @property
+    def dsn(self) -> str:
+        """The primary's address, with its password: for code that uses psycopg itself. Never log it."""
+        return self._addresses[Route.PRIMARY]
+
+    def engine(self, route: Route = Route.PRIMARY) -> AsyncEngine:
+        """The engine of ``route`` for the running event loop."""
+        route = route if self._has_replica else Route.PRIMARY
+        engines = self._engines.setdefault(get_running_loop(), {})
+        if route not in engines:
+            engines[route] = self._open(route)
+        return engines[route]
+
+    async def dispose(self) -> None:
+        """Close the connections that the running loop has opened."""
+        for engine in self._engines.pop(get_running_loop(), {}).values():
+            await engine.dispose()
+
+    def _open(self, route: Route) -> AsyncEngine:
+        dsn, name = self._addresses[route], self._name
+
+        async def connect(*_arguments: Any, **_options: Any) -> psycopg.AsyncConnection[Any]:
+            return await psycopg.AsyncConnection.connect(dsn, prepare_threshold=None, application_name=name)
+
+        return create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=connect,
+            pool_size=self._pool_size,
+            max_overflow=self._pool_size,
+            pool_use_lifo=True,
+            pool_recycle=1800,
+            hide_parameters=True,
+        )
+
+
+class _Current:
+    """The database of this process."""
+
+    database: Database | None = None
+
+
+def configure(role: Role, settings: Settings | None = None) -> Database:
+    """Use PostgreSQL as ``role`` (web, worker or scheduler) in this process. Called once, where the process starts."""
+    settings = settings or get_settings()
+    return use(
+        Database(
+            settings.database_url(role),
+            settings.database_replica_url_web or None if role == "web" else None,
+            pool_size=settings.database_pool_size,
+            name=f"opsloom-{role}",
+        )
+    )
+
+
+def use(database: Database) -> Database:
+    """Make ``database`` the one of this process (tests bring their own)."""
+    _Current.database = database
+    return database
+
+
+def database() -> Database:
+    """The database of this process. Raises RuntimeError before :func:`configure`."""
+    if _Current.database is None:
+        raise RuntimeError("app.data.routing.configure() has not been called in this process")
+    return _Current.database
+
+
+async def dispose() -> None:
+    """Close this process's connections."""
+    if _Current.database is not None:
+        await _Current.database.dispose()

@@ -1,0 +1,135 @@
+"""`opsloom status`: what runs, asked of each part itself and not only of the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import psycopg
+import redis
+
+from app.core.settings import Settings
+from app.embedded import openbao, postgres, simulators, valkey, web
+from app.embedded.control import Supervisor
+from app.embedded.layout import Layout
+from app.embedded.state import State
+
+Report = dict[str, Any]
+_CORE = (("postgres", "postgres"), ("redis", "valkey"), ("vault", "openbao"))
+
+
+def status(settings: Settings) -> Report:
+    """``{"ready", "url", "parts"}``. A part is ``up``, ``starting``, ``restarting``, ``failing`` or ``down``."""
+    layout = Layout(settings.home)
+    parts = _embedded(layout, settings) if layout.state_file.exists() else _elsewhere(settings)
+    ready = all(part["state"] == "up" for part in _each(parts))
+    return {"ready": ready, "url": settings.base_url, "parts": parts}
+
+
+def _each(parts: Mapping[str, Report]) -> list[Report]:
+    """Every part, simulators one by one."""
+    plain = [part for name, part in parts.items() if name != "simulators"]
+    return [*plain, *parts.get("simulators", {}).values()]
+
+
+def _embedded(layout: Layout, settings: Settings) -> dict[str, Report]:
+    state = State.load(layout)
+    kept = Supervisor(layout).status()
+    answers = {"postgres": postgres.ready, "redis": valkey.ready, "vault": openbao.ready}
+    addresses = {
+        "postgres": {"dsn": settings.database_url_web},
+        "redis": {"url": settings.redis_url},
+        "vault": {"url": settings.vault_url},
+    }
+    found = {
+        name: {**_state(kept.get(part), lambda name=name: answers[name](state)), **addresses[name]}
+        for name, part in _CORE
+    }
+    found["web"] = {
+        **_state(kept.get("web"), lambda: web.answers(settings, "/readyz")),
+        "url": settings.base_url,
+    }
+    found["scheduler"] = _state(kept.get("scheduler"))
+    found["workers"] = _workers(kept, settings.workers)
+    found["simulators"] = {
+        one.platform: {
+            **_state(kept.get(one.name), lambda one=one: simulators.listening(state.ports[one.name])),
+            "url": one.url(state),
+        }
+        for one in simulators.available()
+        if one.name in state.ports
+    }
+    return found
+
+
+def _state(kept: Report | None, answers: Any = None) -> Report:
+    """The supervisor's word, and for a part that it calls up, the part's own."""
+    if kept is None:
+        return {"state": "down"}
+    state = kept["state"]
+    if state == "up" and answers is not None and not answers():
+        state = "failing"
+    return {"state": state, "pid": kept["pid"], "restarts": kept["restarts"]}
+
+
+def _workers(kept: Mapping[str, Report], wanted: int) -> Report:
+    up = [part["pid"] for name, part in kept.items() if name.startswith("worker-") and part["state"] == "up"]
+    state = "up" if len(up) >= wanted else "starting" if up else "down"
+    return {"state": state, "count": len(up), "wanted": wanted, "pids": up}
+
+
+def _elsewhere(settings: Settings) -> dict[str, Report]:
+    """Where the servers are someone else's: ask each address."""
+    return {
+        "postgres": {"state": _up(_postgres_answers, settings.database_url_web), "dsn": settings.database_url_web},
+        "redis": {"state": _up(_redis_answers, settings.redis_url), "url": settings.redis_url},
+        "vault": {"state": _up(_vault_answers, settings.vault_url), "url": settings.vault_url},
+        "web": {"state": "up" if web.answers(settings, "/readyz") else "down", "url": settings.base_url},
+    }
+
+
+def _up(answers: Any, address: str) -> str:
+    return "up" if address and answers(address) else "down"
+
+
+def _postgres_answers(dsn: str) -> bool:
+    try:
+        with psycopg.connect(dsn, connect_timeout=3) as link:
+            link.execute("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _redis_answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=3) as link:
+            return bool(link.ping())
+    except redis.RedisError:
+        return False
+
+
+def _vault_answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/v1/sys/health", timeout=3).status_code in (200, 429)
+    except httpx.HTTPError:
+        return False
+
+
+def table(report: Report) -> str:
+    """The report for a person: one line a part, without passwords."""
+    rows = [("opsloom", "ready" if report["ready"] else "not ready", report["url"])]
+    for name, part in report["parts"].items():
+        if name == "simulators":
+            rows += [(f"simulator {platform}", one["state"], one["url"]) for platform, one in part.items()]
+        else:
+            rows.append((name, part["state"], _detail(name, part)))
+    return "\n".join(f"{name:<16} {state:<11} {detail}".rstrip() for name, state, detail in rows)
+
+
+def _detail(name: str, part: Report) -> str:
+    if name == "workers":
+        return f"{part['count']} of {part['wanted']}"
+    restarts = f"{part['restarts']} restarts" if part.get("restarts") else ""
+    return restarts if name in ("postgres", "redis") else " ".join(filter(None, (part.get("url", ""), restarts)))

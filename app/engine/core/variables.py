@@ -1,0 +1,92 @@
+"""A client's variables as a run sees them: those it found, and over them what its own steps have set since.
+
+The seal holds the variables as they are before the run, without those that the run itself sets: these are among its
+changes, with what they were before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from app.engine.core.document import Document
+from app.engine.core.graph import Graph
+from app.engine.core.moves import is_maybe
+from app.engine.core.state import RunState
+from app.engine.core.values import Unknown, with_unknowns
+
+SET_VARIABLE = "flow.set_variable"
+TARGET = "client.variable:"
+
+Json = Mapping[str, Any]
+_setters: WeakKeyDictionary[Graph, tuple[int, ...]] = WeakKeyDictionary()
+
+
+def variables_at(found: Json, state: RunState, node: str, *, planning: bool = False) -> Json:
+    """The client's variables as ``node`` sees them: what steps before it have set counts, in the order they were done.
+
+    Steps of other branches do not: whether they are done by then would be chance.
+    """
+    setters = setters_of(state.graph)
+    if not setters:
+        return found
+    reader = state.graph.nodes[node].index
+    sure = not is_maybe(state, reader)
+    done = [p for p in setters if state.states[p].state == "succeeded" and _is_before(state.graph, p, reader)]
+    values = dict(found)
+    for place in sorted(done, key=lambda p: state.states[p].done):
+        name = state.graph.by_index[place].node.params.get("name")
+        output = state.states[place].output
+        if isinstance(name, str):
+            perhaps = planning and state.states[place].maybe and sure
+            known = isinstance(output, Mapping) and "value" in output and not perhaps
+            value = output["value"] if known else Unknown(f"client.{name}")
+            values[name] = with_unknowns(value) if planning else value
+    return values
+
+
+def setters_of(graph: Graph) -> tuple[int, ...]:
+    """The places of the steps that set a variable."""
+    found = _setters.get(graph)
+    if found is None:
+        found = _setters[graph] = tuple(n.index for n in graph.by_index if n.node.type == SET_VARIABLE)
+    return found
+
+
+def names_set(document: Document) -> set[str]:
+    """The names of the variables that a document's steps set, those inside others too, as far as they are written
+    out."""
+    return set(_names([node.model_dump(include={"type", "params", "body"}) for node in document.nodes]))
+
+
+def sealed_variables(variables: Json, document: Document, changes: Iterable[Json]) -> dict[str, Any]:
+    """The part of the variables that a seal holds: without those that the workflow sets.
+
+    Nothing is lost by that: what they are before and after is in the changes, and so is whatever was made with them.
+    """
+    own = {str(change.get("target", "")).removeprefix(TARGET) for change in changes} | names_set(document)
+    return {name: value for name, value in variables.items() if name not in own}
+
+
+def _is_before(graph: Graph, earlier: int, later: int) -> bool:
+    """Whether a step comes before another one; steps of one body count as they were done."""
+    first, second = _outermost(graph, earlier), _outermost(graph, later)
+    return first == second or bool(graph.before[second] >> first & 1)
+
+
+def _outermost(graph: Graph, place: int) -> int:
+    frames = graph.frames(place)
+    return frames[-1][0].owner if frames else place
+
+
+def _names(nodes: Any) -> Iterable[str]:
+    for node in nodes if isinstance(nodes, list | tuple) else ():
+        if not isinstance(node, Mapping):
+            continue
+        params = node.get("params")
+        if node.get("type") == SET_VARIABLE and isinstance(params, Mapping) and isinstance(params.get("name"), str):
+            yield params["name"]
+        body = node.get("body")
+        if isinstance(body, Mapping):
+            yield from _names(body.get("nodes"))

@@ -1,0 +1,334 @@
+"""A batch: the rows of a table as one plan, one seal and one approval, then a run of its own for each row.
+
+The head plans every row against one shared picture of the tenant, so that ten rows cannot each count on the last free
+seat. Rows that the platform would refuse are held back with the reason; the others go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.clock import utcnow
+from app.data.models.runs import Run, RunPlan
+from app.data.repositories import audit
+from app.data.session import tenant_session
+from app.engine.core.document import canonical
+from app.engine.core.planned import Plan, PlannedStep, summary
+from app.engine.core.seal import differences
+from app.engine.runtime.clients import Clients
+from app.engine.runtime.dispatch import Claim
+from app.engine.runtime.ending import wake_run
+from app.engine.runtime.engine import Engine
+from app.engine.runtime.gate import Gate, asking, withdrawing
+from app.engine.runtime.interruptible import Interruptible
+from app.engine.runtime.own import OwnVariables
+from app.engine.runtime.planner import Patience, Planner, seal_of
+from app.engine.runtime.record import Record, StoredPlan
+from app.engine.runtime.stage import Stage, error_json
+from app.engine.runtime.store import Audit
+from connectors.base import World
+
+Json = dict[str, Any]
+_OVER = ("succeeded", "failed", "cancelled")
+_ROWS_A_COMMIT = 25
+# A batch begins its plan anew where it has to give its run back, so it waits long for its turn at a platform.
+_PATIENCE_S = 900.0
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """One row with its plan. ``moved``: it is not as it was in the plan that the batch was started from."""
+
+    run_id: UUID
+    number: int
+    stored: StoredPlan
+    moved: bool = False
+
+    @property
+    def refused(self) -> PlannedStep | None:
+        return next(iter(self.stored.plan.problems), None)
+
+
+class BatchWalk:
+    """Walks the head of a batch; its rows are walked as runs of their own once they are let go."""
+
+    def __init__(self, engine: Engine, claim: Claim, record: Record, clients: Clients, planning: Interruptible) -> None:
+        self._engine = engine
+        self._claim = claim
+        self._record = record
+        self._clients = clients
+        self._planning = planning
+
+    async def go(self) -> None:
+        """Carry the batch on. Raises FenceLost."""
+        record = self._record
+        if record.cancel_asked:
+            await self._cancel_rows()
+        if record.run["extra"].get("released"):
+            await self._watch()
+        elif record.pause_asked and not record.cancel_asked:
+            await self._commit({"state": "paused", "reason": _paused(record)}, {"release": True})
+        elif record.cancel_asked:
+            await self._end("cancelled", {"code": "cancelled"}, await self._done())
+        elif record.run["seal"] is None:
+            await self._plan()
+        else:
+            await self._answered()
+
+    async def _commit(self, patch: Json, queue: Json | None = None, *work: Audit) -> None:
+        if queue and (queue.get("release") or queue.get("done")):
+            queue = {**queue, "wakeups": self._claim.wakeups}
+        parameters = self._engine.store.parameters(self._claim, (), patch, queue)
+        await self._engine.store.commit_with(self._claim, parameters, work)
+        self._engine.announcer.announce(self._claim.client_id, self._claim.run_id, 0, patch.get("state", "running"))
+
+    async def _rows(self) -> list[Run]:
+        async with tenant_session(self._record.client_id) as session:
+            found = await session.exec(
+                select(Run)
+                .where(Run.client_id == self._record.client_id, Run.parent == self._record.run_id)
+                .order_by(col(Run.row_number))
+            )
+            return list(found.all())
+
+    async def _plan(self) -> None:
+        """Plan every row, seal them together, and ask for what the policy wants of all of them."""
+        await self._commit({"state": "running", "started": True, "reason": None})
+        world, patience = World(), Patience(_PATIENCE_S, gives_back=False)
+        planned: list[PlannedRow] = []
+        rows = await self._rows()
+        for start in range(0, len(rows), _ROWS_A_COMMIT):
+            some = rows[start : start + _ROWS_A_COMMIT]
+            part = [await self._planning.do(self._plan_row(row, world, patience)) for row in some]
+            planned += part
+            progress = {"planned": len(planned), "rows": len(rows)}
+            await self._commit({"extra": {"progress": progress}}, None, self._storing(part))
+        await self._sealed(planned)
+
+    async def _plan_row(self, row: Run, world: World, patience: Patience) -> PlannedRow:
+        patience.tries.clear()
+        loaded = await self._engine.store.load(Claim(row.client_id, row.id, 0, 0))
+        assert loaded is not None
+        stage, moved = Stage(loaded, self._clients, OwnVariables(self._engine.store, self._claim)), False
+        try:
+            plan = await Planner(stage, world, patience).plan()
+            seal = seal_of(stage, plan)
+            if moved := loaded.sealed is not None and loaded.sealed.seal != seal:
+                plan = _compared(loaded.sealed, plan)
+        except Exception as error:
+            problem = PlannedStep(node="", name="", type="", version=1, problem=error_json(error))
+            plan, seal = Plan(steps=(problem,)), ""
+        return PlannedRow(row.id, row.row_number or 0, StoredPlan(plan, seal), moved)
+
+    def _storing(self, rows: Sequence[PlannedRow]) -> Audit:
+        record = self._record
+
+        async def store(session: AsyncSession) -> None:
+            for row in rows:
+                run = await session.get(Run, (record.client_id, row.run_id))
+                assert run is not None
+                run.seal, run.summary = row.stored.seal, summary(row.stored.plan.steps)
+                _settle(run, row, record.mode)
+                session.add(run)
+                plan = row.stored.plan.model_dump(mode="json")
+                made = RunPlan(client_id=record.client_id, run_id=row.run_id, plan=plan, seal=row.stored.seal)
+                await session.merge(made)
+
+        return store
+
+    async def _sealed(self, rows: Sequence[PlannedRow]) -> None:
+        good = [row for row in rows if not row.refused]
+        seal = hashlib.sha256(canonical([[row.number, row.stored.seal] for row in good])).hexdigest()
+        counts = _added(summary(row.stored.plan.steps) for row in rows)
+        patch: Json = {"seal": seal, "summary": {**counts, "rows": len(rows), "refused": len(rows) - len(good)}}
+        if self._record.mode == "plan" or not good:
+            outcome = "succeeded" if good else "failed"
+            reason = None if good else {"code": "all_rows_refused"}
+            await self._end(outcome, reason, patch)
+            return
+        await self._ask_or_let_go(good, seal, patch)
+
+    async def _ask_or_let_go(self, rows: Sequence[PlannedRow], seal: str, patch: Json) -> None:
+        """One question about all rows together, as long as the policy wants another."""
+        everything = Plan(steps=tuple(_of_row(row, step) for row in rows for step in row.stored.plan.steps))
+        questions = Gate(self._record).questions(everything, seal, moved=any(row.moved for row in rows))
+        if questions:
+            reason = {"code": "approval", "why": questions[0].reason}
+            work = asking(self._record, questions, seal)
+            await self._commit({**patch, "state": "waiting", "reason": reason}, {"release": True}, work)
+        else:
+            await self._let_go(seal, patch)
+
+    async def _answered(self) -> None:
+        seal = self._record.run["seal"]
+        gate = Gate(self._record)
+        if refused := gate.refused(seal):
+            await self._cancel_rows()
+            reason = {"code": f"approval_{refused['state']}", "approval": refused["id"]}
+            await self._end("cancelled", reason, await self._done())
+        elif gate.open(seal):
+            await self._commit({"state": "waiting"}, {"release": True})
+        else:
+            await self._ask_or_let_go(await self._planned_rows(), seal, {})
+
+    async def _planned_rows(self) -> list[PlannedRow]:
+        """The rows that may run, with the plans they were sealed with."""
+        async with tenant_session(self._record.client_id) as session:
+            found = await session.exec(
+                select(Run, RunPlan)
+                .join(RunPlan, (col(RunPlan.client_id) == col(Run.client_id)) & (col(RunPlan.run_id) == col(Run.id)))
+                .where(Run.client_id == self._record.client_id, Run.parent == self._record.run_id)
+                .where(col(Run.state).not_in(_OVER))
+                .order_by(col(Run.row_number))
+            )
+            return [
+                PlannedRow(run.id, run.row_number or 0, StoredPlan(Plan.model_validate(plan.plan), plan.seal or ""))
+                for run, plan in found.all()
+            ]
+
+    async def _let_go(self, seal: str, patch: Json) -> None:
+        """Every row that may run becomes a run that workers take."""
+        record = self._record
+
+        async def release(session: AsyncSession) -> None:
+            head = await session.get(Run, (record.client_id, record.run_id))
+            for run in await self._open_rows(session):
+                run.state, run.extra = "queued", {**run.extra, "batch_seal": seal, "row_seal": run.seal}
+                # Whoever paused the batch a moment ago has not seen this row yet.
+                run.pause_requested_at = head.pause_requested_at if head else None
+                session.add(run)
+                await session.flush()
+                await wake_run(session, record.client_id, run.id, run.priority)
+
+        state: Json = {**patch, "state": "running", "reason": None, "extra": {"released": True}}
+        await self._commit(state, {"release": True}, release)
+        await self._engine.wake()
+
+    async def _open_rows(self, session: AsyncSession) -> list[Run]:
+        found = await session.exec(
+            select(Run).where(
+                Run.client_id == self._record.client_id,
+                Run.parent == self._record.run_id,
+                col(Run.state).not_in(_OVER),
+            )
+        )
+        return list(found.all())
+
+    async def _cancel_rows(self) -> None:
+        released = self._record.run["extra"].get("released")
+
+        async def cancel(session: AsyncSession) -> None:
+            for run in await self._open_rows(session):
+                run.cancel_requested_at = run.cancel_requested_at or utcnow()
+                if not released:
+                    _drop(run, "cancelled")
+                session.add(run)
+                await session.flush()
+                if released:
+                    await wake_run(session, run.client_id, run.id)
+
+        await self._commit({}, None, cancel)
+
+    async def _watch(self) -> None:
+        """Some rows have ended: the batch ends with the last of them."""
+        states = [row.state for row in await self._rows()]
+        if any(state not in _OVER for state in states):
+            patch: Json = {"extra": {"progress": _counted(states)}, "state": "running", "reason": None}
+            if self._record.pause_asked and not self._record.cancel_asked:
+                patch |= {"state": "paused", "reason": _paused(self._record)}
+            await self._commit(patch, {"release": True})
+            return
+        failed = len(states) - states.count("succeeded")
+        outcome = "cancelled" if self._record.cancel_asked else "failed" if failed else "succeeded"
+        reason: Json | None = {"code": "rows_not_done", "count": failed} if failed else None
+        if outcome == "cancelled" and not failed:
+            reason = {"code": "cancelled"}  # it was asked when the last row had just ended
+        await self._end(outcome, reason, {"extra": {"progress": _counted(states)}, **await self._done()})
+
+    async def _done(self) -> Json:
+        """What the rows did, counted together as a plan counts."""
+        rows = await self._rows()
+        refused = sum((row.reason or {}).get("phase") == "plan" for row in rows)
+        return {"summary": {**_added(row.summary for row in rows), "rows": len(rows), "refused": refused}}
+
+    async def _end(self, outcome: str, reason: Json | None, patch: Json) -> None:
+        record = self._record
+
+        async def audited(session: AsyncSession) -> None:
+            result = "success" if outcome == "succeeded" else "failure"
+            target = f"run:{record.run_id}"
+            details = {"mode": record.mode, "kind": "batch", "code": (reason or {}).get("code")}
+            await audit.record(
+                session, record.on_behalf, action=f"batch_{outcome}", target=target, outcome=result, details=details
+            )
+
+        state = {**patch, "state": outcome, "reason": reason, "started": True, "finished": True}
+        await self._commit(state, {"done": True}, withdrawing(record), audited)
+
+
+def dropping(record: Record) -> Audit:
+    """Work that closes the rows of a batch which ends before they were let go: nobody else would."""
+
+    async def drop(session: AsyncSession) -> None:
+        found = await session.exec(select(Run).where(Run.client_id == record.client_id, Run.parent == record.run_id))
+        for run in found.all():
+            if run.state not in _OVER and "batch_seal" not in run.extra:
+                _drop(run, "batch_failed")
+                session.add(run)
+
+    return drop
+
+
+def _drop(run: Run, code: str) -> None:
+    """End a row that was never let go: whatever was planned for it, it did nothing."""
+    run.state, run.reason, run.finished_at = "cancelled", {"code": code}, utcnow()
+    run.summary = summary(())
+
+
+def _settle(run: Run, row: PlannedRow, mode: str) -> None:
+    """A planned row waits for the batch; one that would be refused, or was only planned, is over."""
+    run.started_at = run.started_at or utcnow()
+    if row.refused:
+        run.state = "failed"
+        run.reason = {**(row.refused.problem or {}), "node": row.refused.node, "phase": "plan"}
+        if mode == "apply":
+            run.summary = {**summary(()), "problems": run.summary["problems"]}
+    elif mode == "plan":
+        run.state = "succeeded"
+    else:
+        run.state, run.reason = "waiting", {"code": "batch"}
+        return
+    run.finished_at = utcnow()
+
+
+def _compared(sealed: StoredPlan, plan: Plan) -> Plan:
+    """``plan`` with what it does otherwise than the sealed one."""
+    return plan.model_copy(update={"differences": tuple(differences(sealed.plan.changes, plan.changes))})
+
+
+def _of_row(row: PlannedRow, step: PlannedStep) -> PlannedStep:
+    return step.model_copy(update={"node": f"{row.number}:{step.node}"})
+
+
+def _added(counts: Any) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for found in counts:
+        for name, number in found.items():
+            total[name] = total.get(name, 0) + number
+    return total
+
+
+def _paused(record: Record) -> Json:
+    return {"code": "paused", "by": record.paused_by}
+
+
+def _counted(states: Sequence[str]) -> dict[str, int]:
+    over = sum(state in _OVER for state in states)
+    return {"rows": len(states), "over": over, "succeeded": states.count("succeeded"), "failed": states.count("failed")}

@@ -1,0 +1,93 @@
+"""The platforms' clients that one walk uses: opened at first use, closed with the walk, never shared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+from uuid import UUID
+
+from app.core.context import Context
+from app.data.models.connections import Connection
+from app.data.session import tenant_session
+from app.engine.runtime.pace import PLAN_PATIENCE_S, STEP_PATIENCE_S, Lane, Pace
+from connectors import registry
+from connectors.base import Client
+
+T = TypeVar("T")
+
+OpenClient = Callable[[Context, str], Awaitable[Client]]
+"""Opens the connection with this alias for the context's client, reading its credential from the vault."""
+
+
+class WrongClient(RuntimeError):
+    """A credential of another client was about to be used. A defect of ours; nothing was sent."""
+
+
+class Clients:
+    """One client's connections, by alias. ``connections`` are those of the run's record."""
+
+    def __init__(
+        self, context: Context, open_client: OpenClient, pace: Pace, connections: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._context = context
+        self._open_client = open_client
+        self._pace = pace
+        self._connections = connections
+        self._opening: dict[str, asyncio.Task[Client]] = {}
+        self._lanes: dict[str, Lane] = {}
+
+    @property
+    def client_id(self) -> UUID:
+        return self._context.client_id
+
+    async def get(self, alias: str) -> Client:
+        """The client of ``alias``. Raises the opener's errors, WrongClient where it is not this client's."""
+        task = self._opening.get(alias)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._opening[alias] = asyncio.create_task(self._open(alias))
+        return await asyncio.shield(task)
+
+    async def look(self, alias: str, work: Callable[[], Awaitable[T]], *, patience_s: float = PLAN_PATIENCE_S) -> T:
+        """Do what only looks, when it is its turn, and again where it was throttled. Raises HeldBack."""
+        lane = await self._lane(alias)
+        return await (self._pace.look(lane, work, patience_s=patience_s) if lane else work())
+
+    async def enter(self, alias: str) -> None:
+        """Wait for one's turn at the platform. Raises HeldBack where that takes long; nothing is held then."""
+        if lane := await self._lane(alias):
+            await self._pace.enter(lane, STEP_PATIENCE_S)
+
+    async def throttled(self, alias: str, seconds: float) -> None:
+        """The platform asked to be left alone: every worker hears of it."""
+        if lane := await self._lane(alias):
+            await self._pace.hold(lane, seconds)
+
+    async def _lane(self, alias: str) -> Lane | None:
+        """The connection as the pace knows it; None where there is no such connection, which opening it will tell."""
+        known = self._connections.get(alias)
+        if known is None:
+            return None
+        if alias not in self._lanes:
+            connection_id = UUID(str(known["id"]))
+            async with tenant_session(self._context) as session:
+                row = await session.get(Connection, (self.client_id, connection_id))
+            config = row.config if row else {}
+            rate = registry.connector(str(known["platform"])).rate_of(config)
+            self._lanes[alias] = Lane(self.client_id, connection_id, rate)
+        return self._lanes[alias]
+
+    async def _open(self, alias: str) -> Client:
+        client = await self._open_client(self._context, alias)
+        if client.client_id != self._context.client_id:
+            await client.aclose()
+            raise WrongClient(f"the client of {alias} belongs to another client")
+        return client
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        for task in self._opening.values():
+            with suppress(Exception, asyncio.CancelledError):
+                client = await task
+                await client.aclose()

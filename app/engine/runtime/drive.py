@@ -1,0 +1,416 @@
+"""The steps of one run, walked: commands become tasks, tasks become events, events become commands."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from app.engine.core.events import (
+    CancelAsked,
+    PauseAsked,
+    Resumed,
+    StepCancelled,
+    StepFailed,
+    StepIntended,
+    StepReset,
+    StepSkipped,
+    StepSucceeded,
+)
+from app.engine.core.graph import Graph, GraphNode
+from app.engine.core.plan import CancelStep, FinishBody, FinishRun, SkipStep, StartStep, due, waits_for_people
+from app.engine.core.state import IllegalEvent, places
+from app.engine.core.values import to_json
+from app.engine.runtime.dispatch import Claim, FenceLost, Woken
+from app.engine.runtime.ending import cancelled, finish
+from app.engine.runtime.engine import Engine
+from app.engine.runtime.gate import Gate
+from app.engine.runtime.journal import Journal
+from app.engine.runtime.people import People
+from app.engine.runtime.perform import Performer
+from app.engine.runtime.record import Record
+from app.engine.runtime.stage import Stage
+from app.engine.runtime.waits import Waits
+from app.engine.steps.base import Ask, Decision, Expand, Fill, Poll, Sleep, Waiting
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+# A shorter wait than this is slept through; for a longer one the run is given back.
+_WORTH_GIVING_BACK_S = 2.0
+# How long a walk that ends in trouble waits for the calls it has under way.
+_CALLS_S = 30.0
+
+
+class Drive:
+    """Carries a run from event to event until it ends or nothing can be done now."""
+
+    def __init__(self, engine: Engine, claim: Claim, stage: Stage, journal: Journal, performer: Performer) -> None:
+        self._engine = engine
+        self._claim = claim
+        self._stage = stage
+        self._journal = journal
+        self._performer = performer
+        self._waits = Waits(performer)
+        self._people = People(performer, stage.record)
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._nudged = asyncio.Event()
+        self._stopping = False
+        self._recorded = stage.record
+        self._handled = 0
+
+    @property
+    def _graph(self) -> Graph:
+        """The run's graph as it is now: it grows when the body of a step is laid out."""
+        return self._journal.state.graph
+
+    def nudge(self) -> None:
+        """Something was asked of the run: look at it before the next step."""
+        self._nudged.set()
+
+    def stop(self) -> None:
+        """Start nothing more; give the run back when the steps in hand are done."""
+        self._stopping = True
+        self._nudged.set()
+
+    async def go(self) -> None:
+        """Carry on. Raises FenceLost, and what is our own trouble."""
+        try:
+            await self._carry_on()
+        except FenceLost:
+            raise
+        except Exception:
+            # What was sent is waited for, so that the next walk need not guess whether it is still on its way.
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=_CALLS_S)
+            raise
+        finally:
+            await self._let_go()
+
+    async def _carry_on(self) -> None:
+        if (wait_s := self._must_wait_out()) is not None:
+            await self._journal.flush(
+                {"reason": {"code": "takeover"}}, {"release": True, "delay_s": wait_s, "abandoned": "lapsed"}
+            )
+            return
+        if self._recorded.events:
+            self._journal.also = {"state": "running", "reason": None}
+        await self._begin()
+        while True:
+            if not self._journal.state.finished:
+                if await self._turn():
+                    return
+            # It was over before, and what was asked of it since changed nothing: it is over again.
+            elif await self._finish(FinishRun(self._journal.state.outcome or "failed", self._journal.state.failed)):
+                return
+            else:
+                await self._look_up()
+
+    async def _begin(self) -> None:
+        """Take up what a former walk left: requests, decisions, and steps whose outcome nobody recorded."""
+        left = [self._graph.by_index[place] for place in places(self._journal.state.running)]
+        await self._heed(self._recorded)
+        for node in left:
+            if self._stage.kind(node) != "flow":
+                self._spawn(node, recovering=True)
+            elif isinstance(answer := self._decide(node), Decision):
+                self._journal.note(StepSucceeded(node.id, output=to_json(answer.output), port=answer.port))
+
+    def _must_wait_out(self) -> float | None:
+        """Seconds until the calls of a worker that is only presumed dead have run out of time; it may yet send them.
+
+        A worker that is gone for certain sends nothing more.
+        """
+        if self._recorded.abandoned != "lapsed":
+            return None
+        states = [self._journal.state.states[place] for place in places(self._journal.state.running)]
+        deadlines = [datetime.fromisoformat(state.deadline) for state in states if state.deadline]
+        left = max(((deadline - self._performer.now()).total_seconds() for deadline in deadlines), default=0.0)
+        return left if left > 0 else None
+
+    async def _turn(self) -> bool:
+        """One round: heed, start what can be started, wait for something. True: the run is over or given back."""
+        if self._journal.was_woken or self._nudged.is_set():
+            self._nudged.clear()
+            await self._look_up()
+        if not self._stopping:
+            finished = await self._start_all()
+            if finished:
+                return await self._finish(finished)
+        if self._journal.commands and not self._stopping:
+            return False
+        if self._tasks:
+            await self._wait_for_something()
+            return False
+        return await self._pause()
+
+    async def _start_all(self) -> FinishRun | None:
+        """Perform the commands there are: flow steps at once, the others as tasks. The end, where it has come."""
+        commands, self._journal.commands = self._journal.commands, []
+        flow: list[StartStep] = []
+        for command in commands:
+            if isinstance(command, FinishRun):
+                return command
+            if isinstance(command, SkipStep):
+                self._journal.note(StepSkipped(command.node, command.port))
+            elif isinstance(command, CancelStep):
+                self._give_up(command.node)
+            elif self._journal.state.stopping or self._journal.state.node(command.node).terminal:
+                continue  # it was to start before the run, or its part of the run, was stopped
+            elif isinstance(command, FinishBody):
+                self._finish_body(self._graph.nodes[command.node])
+            elif self._stage.kind(self._graph.nodes[command.node]) == "flow":
+                flow.append(command)
+            else:
+                self._spawn(self._graph.nodes[command.node])
+        if flow:
+            await self._decide_all(flow)
+        return None
+
+    async def _decide_all(self, commands: list[StartStep]) -> None:
+        """Flow steps that are ready together: their intents share one commit, their outcomes ride with the next."""
+        answers: list[tuple[GraphNode, Decision]] = []
+        asks: list[tuple[GraphNode, Ask | Fill]] = []
+        waits: list[tuple[GraphNode, Sleep | Poll]] = []
+        effects = False
+        for command in commands:
+            node = self._graph.nodes[command.node]
+            answer = self._decide(node)
+            if isinstance(answer, Ask | Fill):
+                asks.append((node, answer))
+            elif isinstance(answer, Expand):
+                continue  # its body is laid out already
+            elif isinstance(answer, Sleep | Poll):
+                waits.append((node, answer))
+            elif answer is not None:
+                answers.append((node, answer))
+                if node.info.writes:
+                    effects = True
+                    self._journal.note(StepIntended(node.id, attempt=command.attempt))
+        if effects:
+            await self._journal.flush()
+        for node, decision in answers:
+            self._journal.note(StepSucceeded(node.id, output=to_json(decision.output), port=decision.port))
+        for node, wait in waits:
+            self._waits.begin(node, wait)
+        for node, ask in asks:
+            await (self._people.ask(node, ask) if isinstance(ask, Fill) else self._performer.ask(node, ask))
+        self._start_due()
+
+    def _finish_body(self, node: GraphNode) -> None:
+        """A step's body is over: its result, or another round."""
+        try:
+            answer = self._stage.finish_body(self._journal.state, node, "apply")
+            if isinstance(answer, Expand):
+                self._journal.note(self._stage.expansion(self._journal.state, node, answer, None))
+            elif isinstance(answer, Decision):
+                self._journal.note(StepSucceeded(node.id, output=to_json(answer.output), port=answer.port))
+        except Exception as error:
+            self._performer.fail(node, error, final=True)
+
+    def _give_up(self, name: str) -> None:
+        """Wait no longer for what the step waits for."""
+        if self._journal.state.node(name).state == "waiting":
+            self._journal.note(StepCancelled(name), self._people.withdrawn(name))
+
+    def _decide(self, node: GraphNode) -> Decision | Waiting | Expand | None:
+        if self._stage.is_undo:
+            return Decision(port=node.info.ports[0])
+        try:
+            scope = self._stage.scope(self._journal.state, node.id)
+            rendered = self._stage.rendered(node, scope)
+            answer = self._stage.decide(node, rendered, scope, "apply")
+            if isinstance(answer, Expand):
+                self._journal.note(self._stage.expansion(self._journal.state, node, answer, rendered))
+            return answer
+        except Exception as error:
+            self._performer.fail(node, error)
+            return None
+
+    def _spawn(self, node: GraphNode, *, recovering: bool = False) -> None:
+        """Work on a step, unless that is being done already."""
+        if node.id in self._tasks.values():
+            return
+        work = self._performer.recover(node) if recovering else self._performer.start(node)
+        self._tasks[asyncio.create_task(work, name=node.id)] = node.id
+
+    async def _wait_for_something(self) -> None:
+        nudge = asyncio.create_task(self._nudged.wait())
+        timeout = None if self._stopping else self._next_try_s()
+        try:
+            done, _ = await asyncio.wait({*self._tasks, nudge}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nudge.cancel()
+        for task in [task for task in self._tasks if task in done]:
+            del self._tasks[task]
+            task.result()
+        self._start_due()
+
+    def _next_try_s(self) -> float | None:
+        """Seconds until a step is to be tried again or looked after, None where none is. What has begun does not
+        count."""
+        state, begun = self._journal.state, set(self._tasks.values())
+        if state.paused:
+            return None
+        tries = [state.node(name).retry_at for name in state.names(state.waiting) if name not in begun]
+        times = [datetime.fromisoformat(at) for at in tries if at is not None]
+        times += [at for name, at in self._waits.times().items() if name not in begun]
+        return max(0.0, (min(times) - self._performer.now()).total_seconds()) if times else None
+
+    def _start_due(self) -> None:
+        if self._stopping or self._journal.state.stopping or self._journal.state.paused:
+            return
+        for start in due(self._journal.state, self._performer.now()):
+            self._spawn(self._graph.nodes[start.node])
+        for name in self._waits.ripe():
+            if self._waits.sleeps(name):
+                self._waits.wake(name)
+            else:
+                self._look(self._graph.nodes[name])
+
+    def _look(self, node: GraphNode) -> None:
+        """Look once more for what a step waits for, unless that is being done already."""
+        if node.id in self._tasks.values():
+            return
+        poll = self._decide(node)
+        if isinstance(poll, Poll):
+            self._tasks[asyncio.create_task(self._waits.look(node, poll), name=node.id)] = node.id
+
+    async def _look_up(self) -> None:
+        """Read again what people have asked of the run since."""
+        seen = self._journal.woken
+        record = await self._engine.store.load(self._claim)
+        if record is None:
+            raise FenceLost
+        self._journal.wakeups = max(seen, self._journal.wakeups)
+        await self._heed(record)
+
+    async def _heed(self, record: Record) -> None:
+        """Turn what people did into events: a cancel, an answer, a step to try again."""
+        self._recorded = record
+        self._performer.gate = Gate(record)
+        self._performer.asked = False
+        await self._heed_requests(record)
+        state = self._journal.state
+        if record.cancel_asked and not state.stopping and not state.finished:
+            self._journal.note(CancelAsked(by=None))
+            self._journal.replan()  # what was to be done next is void
+            self._performer.halt()
+        self._heed_pause(record)
+        for name in await self._people.heed(record):
+            self._spawn(self._graph.nodes[name])
+        self._start_due()
+
+    def _heed_pause(self, record: Record) -> None:
+        """Pause, or go on: what counts is how it was asked last, however often that was."""
+        state = self._journal.state
+        if state.finished or state.stopping or record.pause_asked == state.paused:
+            return
+        event = PauseAsked if record.pause_asked else Resumed
+        self._journal.note(event(by=record.paused_by))
+        self._journal.replan()
+
+    async def _heed_requests(self, record: Record) -> None:
+        """Handle what was asked since, and keep how far that went with what came of it: it is handled once."""
+        requests = record.run["extra"].get("requests", [])
+        handled = max(self._handled, record.run["extra"].get("handled", 0))
+        if len(requests) <= handled:
+            return
+        for request in requests[handled:]:
+            self._heed_request(request)
+        self._handled = len(requests)
+        await self._journal.flush({"extra": {"handled": self._handled}})
+
+    def _heed_request(self, request: Json) -> None:
+        try:
+            if request["kind"] == "reset":
+                self._journal.note(StepReset(tuple(request.get("nodes", ()))))
+                self._journal.replan()
+            elif request["kind"] == "settle":
+                self._settle(request)
+        except (IllegalEvent, KeyError) as error:
+            # It no longer fits what the run has come to. A request that cannot be met must not stop the run for ever.
+            log.warning("run.request_refused", kind=request.get("kind"), error=type(error).__name__)
+
+    def _settle(self, request: Json) -> None:
+        """A person says what became of a step whose outcome nobody knew."""
+        node = self._graph.nodes[request["node"]]
+        state = self._journal.state.node(node.id)
+        if state.state != "unknown":
+            return
+        if request["outcome"] == "done":
+            port = node.info.ports[0]
+            self._journal.note(StepSucceeded(node.id, output=state.output or {}, change=state.change, port=port))
+        else:
+            error = {"code": "not_done", "remedy": "Rejected", "message": "A person says that it was not done."}
+            self._journal.note(StepFailed(node.id, error))
+
+    async def _pause(self) -> bool:
+        """Nothing runs and nothing can start: sleep through a short wait, or give the run back."""
+        if self._performer.asked and not self._stopping:
+            await self._look_up()  # the deadline of what was asked, and an answer that came at once
+            return False
+        wait_s = self._next_try_s()
+        if wait_s is not None and wait_s < _WORTH_GIVING_BACK_S and not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), wait_s)
+            self._start_due()
+            return False
+        await self._give_back(wait_s)
+        return True
+
+    def _deadline_s(self) -> float | None:
+        """Seconds until the first open question runs out, or people are reminded of one."""
+        times = self._people.times()
+        return min(((at - self._performer.now()).total_seconds() for at in times), default=None)
+
+    async def _give_back(self, wait_s: float | None) -> None:
+        people = waits_for_people(self._journal.state)
+        paused = self._journal.state.paused and not self._journal.state.stopping
+        patch: Json = {"state": "running" if self._stopping else "waiting", "reason": self._why(people, wait_s)}
+        queue: Json = {"release": True}
+        if self._stopping:
+            queue["delay_s"] = 0
+        elif paused:
+            patch = {"state": "paused", "reason": {"code": "paused", "by": self._recorded.paused_by}}
+        elif timers := [s for s in (wait_s, self._deadline_s()) if s is not None]:
+            queue["delay_s"] = max(0.0, min(timers))
+        await self._journal.flush({**patch, **self._bookkeeping()}, queue)
+
+    def _why(self, people: list[str], wait_s: float | None) -> Json | None:
+        if people:
+            state = self._journal.state.node(people[0])
+            code = "unknown" if state.state == "unknown" else (state.waiting_for or {}).get("kind", "approval")
+            return {"code": code, "node": people[0], "why": (state.waiting_for or {}).get("reason")}
+        if waits := self._waits.times():
+            first = min(waits, key=lambda name: waits[name])
+            what = self._journal.state.node(first).waiting_for or {}
+            return {"code": what["kind"], "node": first, "at": what["deadline" if what["kind"] == "until" else "at"]}
+        return {"code": "retry", "after_s": round(wait_s, 1)} if wait_s is not None else None
+
+    def _bookkeeping(self) -> Json:
+        """The walk went well: earlier faults no longer count."""
+        return {"extra": {"faults": 0}} if self._recorded.run["extra"].get("faults") else {}
+
+    async def _finish(self, command: FinishRun) -> bool:
+        """Record the end. False where something was asked of the run at the last moment: it is to be heeded first."""
+        reason: Json | None = None
+        if command.outcome == "failed" and command.node:
+            error = dict(self._journal.state.node(command.node).error or {})
+            reason = {**error, "node": command.node}
+        elif command.outcome == "cancelled":
+            reason = cancelled(self._recorded, self._journal.state)
+        try:
+            await finish(self._engine, self._stage, self._journal, command.outcome, reason, self._bookkeeping())
+        except Woken:
+            return False
+        return True
+
+    async def _let_go(self) -> None:
+        """Leave no task behind when the walk ends early (the fence is lost, the worker stops)."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,159 @@
+"""Where a process hears of runs: one connection to Redis for all its readers, and for each reader a small pile of news.
+
+News say how far a run has come. Of one run only the newest is kept; a reader that takes none for long, or that Redis
+was lost to, is told to look again instead. So a slow or vanished reader costs a few hundred numbers at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+MOST_NEWS = 200
+_AGAIN_S = 1.0
+_PREFIX, _SUFFIX = "opsloom:", ":runs"
+
+
+def client_channel(client_id: UUID) -> str:
+    """The channel of a client's runs."""
+    return f"{_PREFIX}{client_id}{_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class News:
+    """A run has come to event ``seq`` and is in ``state``."""
+
+    run: UUID
+    seq: int
+    state: str
+
+
+class Pile:
+    """The news of one reader: of one run, or of all runs of a client."""
+
+    def __init__(self, client_id: UUID, run_id: UUID | None) -> None:
+        self.client_id = client_id
+        self.run_id = run_id
+        self._news: dict[UUID, News] = {}
+        self._look = True
+        self._some = asyncio.Event()
+        self._some.set()
+
+    def __len__(self) -> int:
+        return len(self._news)
+
+    def tell(self, news: News) -> None:
+        if self.run_id not in (None, news.run):
+            return
+        if len(self._news) >= MOST_NEWS and news.run not in self._news:
+            self.look_again()
+            return
+        self._news[news.run] = news
+        self._some.set()
+
+    def look_again(self) -> None:
+        """Something may have been missed."""
+        self._news.clear()
+        self._look = True
+        self._some.set()
+
+    async def take(self, seconds: float) -> tuple[bool, list[News]]:
+        """Whether to look again, and the news since the last time; waits for either, at most ``seconds``."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._some.wait(), seconds)
+        look, news = self._look, list(self._news.values())
+        self._look = False
+        self._news.clear()
+        self._some.clear()
+        return look, news
+
+
+class Hub:
+    """Hears all clients' channels while there is a reader."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+        self._piles: dict[UUID, set[Pile]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def readers(self) -> int:
+        return sum(map(len, self._piles.values()))
+
+    @asynccontextmanager
+    async def reading(self, client_id: UUID, run_id: UUID | None = None) -> AsyncIterator[Pile]:
+        """News of a client's runs for as long as the block lasts. The first :meth:`Pile.take` says to look."""
+        pile = Pile(client_id, run_id)
+        self._piles.setdefault(client_id, set()).add(pile)
+        if self._task is None:
+            self._task = asyncio.create_task(self._hear_forever(), name="hub")
+        try:
+            yield pile
+        finally:
+            self._piles[client_id].discard(pile)
+            if not self._piles[client_id]:
+                del self._piles[client_id]
+            if not self._piles and self._task:
+                self._task.cancel()
+                self._task = None
+
+    async def _hear_forever(self) -> None:
+        while True:
+            redis = Redis.from_url(self._redis_url, socket_connect_timeout=2)
+            try:
+                await self._hear(redis)
+            except (RedisError, OSError) as error:
+                log.warning("hub.redis_away", error=type(error).__name__)
+            finally:
+                with suppress(RedisError, OSError):
+                    await redis.aclose()
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _hear(self, redis: Redis) -> None:
+        async with redis.pubsub() as pubsub:
+            await pubsub.psubscribe(f"{_PREFIX}*{_SUFFIX}")
+            async for message in pubsub.listen():
+                if message["type"] == "psubscribe":
+                    self._all_look_again()
+                elif message["type"] == "pmessage":
+                    self._pass_on(message["channel"].decode(), message["data"])
+
+    def _all_look_again(self) -> None:
+        """What came while nobody listened is not known."""
+        for piles in self._piles.values():
+            for pile in piles:
+                pile.look_again()
+
+    def _pass_on(self, channel: str, data: bytes) -> None:
+        """The channel and the message say both whose it is; where they differ, it is nobody's."""
+        try:
+            said = json.loads(data)
+            client_id = UUID(said["client"])
+            news = News(UUID(said["run"]), int(said["seq"]), str(said["state"]))
+        except (ValueError, KeyError, TypeError):
+            return
+        if channel == client_channel(client_id):
+            for pile in self._piles.get(client_id, ()):
+                pile.tell(news)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub_of(redis_url: str) -> Hub:
+    """The hub of this event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub(redis_url)
+    return _hubs[loop]

@@ -1,0 +1,134 @@
+"""A run's history while it is being written: events in order, in as few commits as they need.
+
+An event changes the state in memory at once and is durable after the next :meth:`Journal.flush`. Branches that flush at
+the same moment share one commit. A write to a platform is made only after the flush that held its intent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.engine.core.events import Event
+from app.engine.core.plan import Command, advance, next_commands
+from app.engine.core.state import RunState
+from app.engine.runtime.channel import Announcer
+from app.engine.runtime.dispatch import Claim, FenceLost, Woken
+from app.engine.runtime.store import Audit, Numbered, Store
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event that is not written yet, with the audit event that must be written together with it."""
+
+    numbered: Numbered
+    audit: Audit | None = None
+
+
+class JournalLost(Exception):
+    """A commit failed, or nobody knows whether it did. What is in memory counts for nothing: load the run again."""
+
+
+class Journal:
+    """The state of one claimed run, and its only writer."""
+
+    def __init__(self, store: Store, claim: Claim, state: RunState, written: int, announcer: Announcer) -> None:
+        self._store = store
+        self._claim = claim
+        self._announcer = announcer
+        self._lock = asyncio.Lock()
+        self._entries: list[Entry] = []
+        self._noted = written
+        self._written = written
+        self.state = state
+        self.commands: list[Command] = next_commands(state.graph, state)
+        self.wakeups = claim.wakeups
+        self.woken = claim.wakeups
+        self.lost = False
+        self.also: Json = {}  # goes with the next commit, whatever that is for
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._entries)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has happened in the run."""
+        return self._noted > 0
+
+    def note(self, event: Event, audit: Audit | None = None) -> None:
+        """Let ``event`` have happened. New commands are added to :attr:`commands`."""
+        self.state, commands = advance(self.state.graph, self.state, event)
+        self.commands.extend(commands)
+        self._noted += 1
+        self._entries.append(Entry((self._noted, event), audit))
+
+    def take_back(self, before: RunState) -> None:
+        """The event noted last did not happen: it was refused, and the state is ``before`` again."""
+        self._entries.pop()
+        self._noted -= 1
+        self.state = before
+        self.replan()
+
+    def replan(self) -> None:
+        """Begin again with all that can be done now (after a restart, or a reset by a person)."""
+        self.commands = next_commands(self.state.graph, self.state)
+
+    async def flush(self, run_patch: Json | None = None, queue_patch: Json | None = None, *work: Audit) -> None:
+        """Make everything noted so far durable, together with the patches and ``work`` in the same transaction.
+
+        Raises Woken where the run was to end and something was asked of it: nothing is written, and what was noted is
+        noted still. Raises FenceLost or JournalLost, after which nothing may be done any more: a branch that shared the
+        commit that failed must not act on an intent which nobody kept.
+        """
+        upto = self._noted
+        async with self._lock:
+            if self.lost:
+                raise JournalLost
+            if self._written >= upto and run_patch is None and queue_patch is None and not work:
+                return
+            entries, self._entries = self._entries, []
+            if self.also:
+                run_patch, self.also = {**self.also, **(run_patch or {})}, {}
+            # Lost until it is known to be written: a flush may also be cut off in the middle.
+            self.lost = True
+            try:
+                await self._keep(entries, run_patch, queue_patch, work)
+            except Woken as woken:
+                self._entries, self.woken, self.lost = [*entries, *self._entries], woken.wakeups, False
+                raise
+            self.lost = False
+            self._written += len(entries)
+        state = (run_patch or {}).get("state") or self.state.outcome or "running"
+        self._announcer.announce(self._claim.client_id, self._claim.run_id, self._written, state)
+
+    async def _keep(
+        self, entries: Sequence[Entry], run_patch: Json | None, queue_patch: Json | None, work: Sequence[Audit]
+    ) -> None:
+        try:
+            await self._write(entries, run_patch, queue_patch, work)
+        except (FenceLost, Woken):
+            raise
+        except Exception as error:
+            raise JournalLost from error
+
+    async def _write(
+        self, entries: Sequence[Entry], run_patch: Json | None, queue_patch: Json | None, work: Sequence[Audit]
+    ) -> None:
+        if queue_patch and (queue_patch.get("release") or queue_patch.get("done")):
+            queue_patch = {**queue_patch, "wakeups": self.wakeups}
+        parameters = self._store.parameters(self._claim, [e.numbered for e in entries], run_patch, queue_patch)
+        together = [*work, *(entry.audit for entry in entries if entry.audit)]
+        if together:
+            self.woken = await self._store.commit_with(self._claim, parameters, together)
+        else:
+            self.woken = await self._store.commit_prepared(parameters)
+
+    @property
+    def was_woken(self) -> bool:
+        """Whether something was asked of the run since it was last looked at."""
+        return self.woken != self.wakeups

@@ -1,0 +1,154 @@
+"""A run as a worker loads it: everything needed to walk it, read in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.core.context import Actor, Context, system_actor
+from app.engine.core.again import restored
+from app.engine.core.document import Document, parse_document
+from app.engine.core.events import Event, StepKept, event_from_json
+from app.engine.core.planned import Plan
+from app.engine.core.values import run_root
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """A plan and the seal over it."""
+
+    plan: Plan
+    seal: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that an undo reverses."""
+
+    run: Json
+    document: Document
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run.
+
+    ``connections`` maps aliases to ``{"id", "platform", "tenant", "state"}``, ``now`` is the database's clock, ``plan``
+    is this run's own plan, ``sealed`` the one of the plan run it was started from, and ``abandoned`` how
+    a former worker lost it: ``ended`` (gone for certain) or ``lapsed`` (its lease ran out; it may only be slow).
+    """
+
+    run: Json
+    document: Document
+    events: tuple[Event, ...]
+    plan: StoredPlan | None
+    sealed: StoredPlan | None
+    approvals: tuple[Json, ...]
+    connections: Mapping[str, Json]
+    client: Json
+    origin: Origin | None
+    author: UUID | None
+    publisher: UUID | None
+    now: datetime
+    abandoned: str | None = None
+
+    @property
+    def client_id(self) -> UUID:
+        return UUID(self.run["client_id"])
+
+    @property
+    def run_id(self) -> UUID:
+        return UUID(self.run["id"])
+
+    @property
+    def mode(self) -> str:
+        return str(self.run["mode"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.run["kind"])
+
+    @property
+    def only_node(self) -> str | None:
+        found: str | None = self.run["only_node"]
+        return found
+
+    @property
+    def cancel_asked(self) -> bool:
+        return self.run["cancel_requested_at"] is not None
+
+    @property
+    def pause_asked(self) -> bool:
+        return self.run["pause_requested_at"] is not None
+
+    @property
+    def paused_by(self) -> str | None:
+        """Who asked last that the run pauses or goes on."""
+        found: str | None = self.run["extra"].get("paused_by")
+        return found
+
+    @property
+    def kept(self) -> tuple[StepKept, ...]:
+        """For a run that begins in the middle: the steps whose results come from another run."""
+        return restored(self.run["extra"].get("kept", ()))
+
+    @property
+    def context(self) -> Context:
+        """The worker, acting for this run's client."""
+        return worker_context(self.client_id, self.client["slug"])
+
+    @property
+    def on_behalf(self) -> Context:
+        """The person who started the run, acting through it: whom the audit trail names for what it did."""
+        started_by = self.run["started_by"]
+        name = self.run["started_by_name"] or "worker@system"
+        actor = Actor(account_id=UUID(started_by) if started_by else None, email=name, name=name, via="run")
+        return Context(client_id=self.client_id, client_slug=self.client["slug"], actor=actor, role="system")
+
+    def scope_of_run(self, *, planning: bool) -> Json:
+        """What expressions see as ``run``."""
+        known = {**self.run, "started_by": self.run["started_by_name"]}
+        return run_root(known, planning=planning)
+
+
+def worker_context(client_id: UUID, slug: str = "") -> Context:
+    """The context in which a worker acts for one client."""
+    return Context(client_id=client_id, client_slug=slug, actor=system_actor("worker"), role="system")
+
+
+def _stored_plan(raw: Json | None) -> StoredPlan | None:
+    return StoredPlan(plan=Plan.model_validate(raw["plan"]), seal=raw["seal"]) if raw else None
+
+
+def _uuid(raw: str | None) -> UUID | None:
+    return UUID(raw) if raw else None
+
+
+def _events(raw: list[Json]) -> tuple[Event, ...]:
+    return tuple(event_from_json(event) for event in raw)
+
+
+def parse_record(raw: Json) -> Record:
+    """The record that ``opsloom_engine_load`` gave."""
+    origin = raw["origin"]
+    return Record(
+        run=raw["run"],
+        document=parse_document(raw["document"]),
+        events=_events(raw["events"]),
+        plan=_stored_plan(raw["plan"]),
+        sealed=_stored_plan(raw["sealed"]),
+        approvals=tuple(raw["approvals"]),
+        connections=raw["connections"],
+        client=raw["client"],
+        origin=Origin(origin["run"], parse_document(origin["document"]), _events(origin["events"])) if origin else None,
+        author=_uuid(raw["author"]),
+        publisher=_uuid(raw["publisher"]),
+        now=datetime.fromisoformat(raw["now"]),
+        abandoned=raw["abandoned"],
+    )

@@ -1,0 +1,254 @@
+"""One claimed run, carried as far as it will go: plan, gate, steps, end - or given back to wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from app.core.clock import utcnow
+from app.engine.core.planned import Plan, summary
+from app.engine.core.seal import differences
+from app.engine.core.transitions import fold
+from app.engine.runtime.aftermath import aftermath
+from app.engine.runtime.batch import BatchWalk, dropping
+from app.engine.runtime.dispatch import Claim, FenceLost, Woken
+from app.engine.runtime.drive import Drive
+from app.engine.runtime.ending import cancelled, ended, finish
+from app.engine.runtime.engine import Engine
+from app.engine.runtime.gate import Gate, Question, asking, storing
+from app.engine.runtime.interruptible import Interruptible
+from app.engine.runtime.journal import Journal
+from app.engine.runtime.own import OwnVariables
+from app.engine.runtime.pace import HeldBack
+from app.engine.runtime.perform import Performer
+from app.engine.runtime.planner import Patience, PlanAgain, Planner, seal_of
+from app.engine.runtime.record import Record, StoredPlan
+from app.engine.runtime.slots import LOOK_AGAIN_S, leave, rule_of, take
+from app.engine.runtime.stage import Stage, error_json
+from app.engine.runtime.trouble import OURS, is_away
+from app.engine.runtime.wave import WaveWalk
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+_HELD = {"release": True}
+# Walks of one run that may end in a defect of ours before the run fails.
+_MOST_FAULTS = 4
+
+
+class RunWalk:
+    """Walks one run. ``nudge`` says that something was asked of it; ``stop`` lets it end after the steps in hand."""
+
+    def __init__(self, engine: Engine, claim: Claim) -> None:
+        self._engine = engine
+        self._claim = claim
+        self._drive: Drive | None = None
+        self._planning = Interruptible(claim.wakeups)
+        self._stopping = False
+
+    def nudge(self) -> None:
+        self._planning.interrupt()
+        if self._drive:
+            self._drive.nudge()
+
+    def stop(self) -> None:
+        self._stopping = True
+        if self._drive:
+            self._drive.stop()
+
+    async def go(self) -> None:
+        """Carry the run on. Raises FenceLost when it is no longer ours, and what says that the database is away."""
+        while True:
+            try:
+                await self._go()
+            except Woken as woken:
+                # Something was asked at the moment when it was to end: it is looked at as from the start.
+                self._claim = replace(self._claim, wakeups=woken.wakeups)
+                self._planning = Interruptible(woken.wakeups)
+            else:
+                return
+
+    async def _go(self) -> None:
+        try:
+            record = await self._engine.store.load(self._claim)
+        except OURS:
+            raise
+        except Exception as error:
+            await self._give_up(None, error)
+            return
+        if record is None:
+            await self._engine.store.commit(self._claim, queue_patch={"done": True})
+            return
+        structlog.contextvars.bind_contextvars(client_id=str(record.client_id), run_id=str(record.run_id))
+        clients = self._engine.clients(record)
+        try:
+            if record.kind == "batch":
+                await BatchWalk(self._engine, self._claim, record, clients, self._planning).go()
+            elif record.kind == "wave":
+                await WaveWalk(self._engine, self._claim, record).go()
+            else:
+                await self._walk(record, Stage(record, clients, OwnVariables(self._engine.store, self._claim)))
+        except (FenceLost, Woken):
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            await self._fault(record, error)
+        finally:
+            await clients.aclose()
+
+    async def _fault(self, record: Record, error: Exception) -> None:
+        """A defect of ours ended the walk. It is walked again a few times; then the run fails."""
+        faults = record.run["extra"].get("faults", 0) + 1
+        log.exception("run.walk_failed", faults=faults)
+        if faults >= _MOST_FAULTS:
+            await self._give_up(record, error)
+            return
+        queue = {"release": True, "wakeups": self._claim.wakeups, "delay_s": 2.0**faults}
+        await self._engine.store.commit(self._claim, run_patch={"extra": {"faults": faults}}, queue_patch=queue)
+
+    async def _give_up(self, record: Record | None, error: Exception) -> None:
+        """End a run that cannot be walked, or not even read."""
+        reason = error_json(error)
+        log.error("run.given_up", code=reason["code"], error=type(error).__name__)
+        patch: Json = {"state": "failed", "reason": reason, "started": True, "finished": True}
+        patch["extra"] = {"faults": 0}
+        parameters = self._engine.store.parameters(self._claim, (), patch, {"done": True})
+        work = [*aftermath(record, None, "failed", reason), ended(record, "failed", reason)] if record else []
+        if record and record.kind == "batch":
+            work.insert(0, dropping(record))
+        await self._engine.store.commit_with(self._claim, parameters, work)
+        self._engine.announcer.announce(self._claim.client_id, self._claim.run_id, 0, "failed")
+
+    async def _walk(self, record: Record, stage: Stage) -> None:
+        try:
+            graph = stage.graph
+        except Exception as error:
+            # Its document does not compile, or what it undoes is not there.
+            await self._give_up(record, error)
+            return
+        state = fold(graph, record.events, record.only_node, record.kept)
+        journal = Journal(self._engine.store, self._claim, state, len(record.events), self._engine.announcer)
+        if not await self._has_its_turn(record, stage, journal):
+            return
+        agreed: StoredPlan | None = record.plan
+        if not record.events:
+            agreed = await self._prepare(record, stage, journal)
+            if agreed is None:
+                return
+        await self._carry_out(record, stage, journal, agreed)
+
+    async def _has_its_turn(self, record: Record, stage: Stage, journal: Journal) -> bool:
+        """Whether the run may begin, as far as its concurrency key goes; otherwise it waits, or is over."""
+        rule = rule_of(record)
+        if rule is None or record.cancel_asked:
+            return True
+        if record.pause_asked:
+            await leave(record, rule)
+            return True
+        turn = await take(record, rule)
+        if turn.held:
+            return True
+        reason = {"key": rule["key"], "runs": [str(run_id) for run_id in turn.ahead[:10]]}
+        if rule["policy"] == "skip" and not record.events:
+            await finish(self._engine, stage, journal, "cancelled", {"code": "concurrency_skipped", **reason})
+        else:
+            queue = {"release": True, "delay_s": LOOK_AGAIN_S}
+            await journal.flush({"state": "queued", "reason": {"code": "concurrency", **reason}}, queue)
+        return False
+
+    async def _carry_out(self, record: Record, stage: Stage, journal: Journal, agreed: StoredPlan | None) -> None:
+        performer = Performer(
+            stage=stage,
+            journal=journal,
+            gate=Gate(record),
+            vault=self._engine.vault,
+            sealed=agreed,
+            skew=record.now - utcnow(),
+        )
+        self._drive = Drive(self._engine, self._claim, stage, journal, performer)
+        if self._stopping:
+            self._drive.stop()
+        await self._drive.go()
+
+    async def _prepare(self, record: Record, stage: Stage, journal: Journal) -> StoredPlan | None:
+        """Plan, and get what is needed to carry the plan out; None where the run is over or has to wait."""
+        if record.cancel_asked:
+            await finish(self._engine, stage, journal, "cancelled", cancelled(record, journal.state))
+            return None
+        if record.pause_asked:
+            reason = {"code": "paused", "by": record.paused_by}
+            await journal.flush({"state": "paused", "reason": reason}, dict(_HELD))
+            return None
+        gate = Gate(record)
+        if record.plan and gate.open(record.plan.seal):
+            await self._wait(journal)
+            return None
+        if record.plan and (refused := gate.refused(record.plan.seal)):
+            code = f"approval_{refused['state']}"
+            await finish(self._engine, stage, journal, "cancelled", {"code": code, "approval": refused["id"]})
+            return None
+        await journal.flush({"state": "running", "reason": None, "started": True})
+        try:
+            patience = Patience(tries=dict(record.run["extra"].get("plan_tries", {})))
+            plan = await self._planning.do(Planner(stage, patience=patience).plan())
+        except PlanAgain as error:
+            await self._plan_later(journal, error)
+            return None
+        except HeldBack as error:
+            reason = {"code": "held_back", "after_s": round(error.retry_after, 1)}
+            await journal.flush({"state": "waiting", "reason": reason}, {"release": True, "delay_s": error.retry_after})
+            return None
+        return await self._agree(record, stage, journal, plan)
+
+    async def _plan_later(self, journal: Journal, error: PlanAgain) -> None:
+        """A platform could not be asked; the queue knows when it is looked at again."""
+        told = {name: error.error[name] for name in ("code", "message")}
+        reason: Json = {"code": "retry", "phase": "plan", "node": error.node, "after_s": round(error.after_s, 1)}
+        reason["error"] = told
+        patch = {"state": "waiting", "reason": reason, "extra": {"plan_tries": error.tries}}
+        await journal.flush(patch, {"release": True, "delay_s": error.after_s})
+
+    async def _agree(self, record: Record, stage: Stage, journal: Journal, plan: Plan) -> StoredPlan | None:
+        """Compare the fresh plan with what was sealed, and ask for what the policy wants."""
+        seal = seal_of(stage, plan)
+        reference = record.plan or record.sealed
+        moved = reference is not None and reference.seal != seal
+        if moved and reference:
+            found = differences(reference.plan.changes, plan.changes)
+            plan = plan.model_copy(update={"differences": tuple(found)})
+        elif record.plan:
+            plan = record.plan.plan
+        fresh = StoredPlan(plan, seal)
+        patch: Json = {"seal": seal, "summary": summary(plan.steps)}
+        if record.run["extra"].get("plan_tries"):
+            patch["extra"] = {"plan_tries": {}}  # another plan may be needed later, and counts anew
+        if plan.problems or record.mode == "plan":
+            await self._only_planned(stage, journal, fresh, patch)
+            return None
+        questions = Gate(record).questions(plan, seal, moved=moved)
+        if questions:
+            await self._ask(record, journal, fresh, patch, questions)
+            return None
+        await journal.flush(patch, None, storing(record, plan, seal))
+        return fresh
+
+    async def _only_planned(self, stage: Stage, journal: Journal, fresh: StoredPlan, patch: Json) -> None:
+        """A plan run ends here, and so does a run that the platform would refuse: nothing has been written."""
+        first = fresh.plan.problems[0] if fresh.plan.problems else None
+        outcome = "failed" if first else "succeeded"
+        reason = {**(first.problem or {}), "node": first.node, "phase": "plan"} if first else None
+        store = storing(stage.record, fresh.plan, fresh.seal)
+        await finish(self._engine, stage, journal, outcome, reason, patch, store)
+
+    async def _ask(
+        self, record: Record, journal: Journal, fresh: StoredPlan, patch: Json, questions: list[Question]
+    ) -> None:
+        reason = {"code": "approval", "why": questions[0].reason}
+        work = (storing(record, fresh.plan, fresh.seal), asking(record, questions, fresh.seal))
+        await journal.flush({**patch, "state": "waiting", "reason": reason}, dict(_HELD), *work)
+
+    async def _wait(self, journal: Journal) -> None:
+        await journal.flush({"state": "waiting"}, dict(_HELD))

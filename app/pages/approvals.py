@@ -1,0 +1,149 @@
+"""The approval inbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from app.core.context import Context
+from app.core.errors import OpsloomError
+from app.services import approvals, forms, runs
+from app.services.run_views import ApprovalView
+from app.ui.answers import decide
+from app.ui.frame import page_frame
+from app.ui.i18n import t
+from app.ui.js import module
+from app.ui.rows import identifier, run_row
+from app.ui.session import PageState, SessionState, as_json, guarded, opens, tell
+from app.ui.steps import step_words
+from app.ui.watch import allowed, while_open
+
+ROUTE = "/c/[client]/approvals"
+LOOK_AGAIN_AFTER_S = 5.0
+Json = dict[str, Any]
+
+
+class ApprovalsState(PageState, SessionState):
+    rows: list[Json] = []
+    forms: list[Json] = []
+    chosen: str = ""
+    seen: Json = {}
+    problem: Json = {}
+    busy: bool = False
+
+    @opens("approval.read")
+    async def load(self, context: Context) -> None:
+        """What waits, those that the reader may answer first; the one that the address names is opened."""
+        found = await _waiting(context)
+        asked = self.router.url.query_parameters.get("id", "")
+        first = next((one for one in found if str(one.id) == (asked or self.chosen)), None)
+        asked_of = await _forms_for(context)
+        async with self:
+            self.rows, self.forms = [as_json(one) for one in found], asked_of
+            self.loaded = True
+            self.chosen = str(first.id) if first else ""
+        if first:
+            await _see(self, context, first)
+        await _keep_up(self)
+
+    @guarded("approval.read", supersedes=True)
+    async def choose(self, context: Context, approval: str) -> None:
+        """Open one, with the plan behind it."""
+        async with self:
+            self.chosen, self.problem = approval, {}
+        if approval:
+            await _see(self, context, await approvals.get(context, identifier(approval, "approval")))
+
+    @guarded("approval.read")
+    async def decide(self, context: Context, answer: Json) -> Any:
+        """Record the answer for exactly what was seen."""
+        async with self:
+            self.busy, self.problem = True, {}
+        try:
+            view = await decide(context, answer)
+        except OpsloomError as error:
+            async with self:
+                self.busy, self.problem = False, error.as_problem()
+            return [ApprovalsState.load] if error.status == 409 else None
+        async with self:
+            self.busy, self.chosen, self.seen = False, "", {}
+            self.rows = [row for row in self.rows if row["id"] != answer.get("approval")]
+        await tell(self, f"approval.told_{answer['decision']}", name=view.title or view.workflow_name)
+        return [ApprovalsState.load, SessionState.load_frame]
+
+
+async def _keep_up(state: ApprovalsState) -> None:
+    """Show what is asked or answered meanwhile, for as long as the page is open and the reader may see it."""
+    async for reader in while_open(state, allowed("approval.read"), LOOK_AGAIN_AFTER_S):
+        rows, asked_of = await _waiting(reader), await _forms_for(reader)
+        async with state:
+            state.rows, state.forms = [as_json(one) for one in rows], asked_of
+
+
+async def _waiting(context: Context) -> list[ApprovalView]:
+    return sorted(await approvals.list_approvals(context), key=lambda one: not one.may_decide)
+
+
+async def _forms_for(context: Context) -> list[Json]:
+    """The open forms that the reader may fill in; they are filled in on the page of their run."""
+    if "form.read" not in context.permissions:
+        return []
+    return [as_json(one) for one in await forms.list_forms(context) if one.may_answer]
+
+
+async def _see(state: ApprovalsState, context: Context, approval: ApprovalView) -> None:
+    """Put the plan under ``seal`` into the page: of a batch its rows, of a question inside a run what it is about."""
+    run = await runs.get(context, approval.run_id)
+    shown = as_json(run)
+    rows = [run_row(context, row) for row in await runs.rows_of(context, run.id)] if run.kind == "batch" else []
+    async with state:
+        state.seen = {
+            "approval": str(approval.id),
+            "steps": shown["plan"],
+            "differences": shown["differences"],
+            "done": [step["node"] for step in shown["steps"] if step["state"] == "succeeded"],
+            "rows": rows,
+        }
+
+
+class FormList(rx.Component):
+    """See app/ui/js/inbox.jsx."""
+
+    library = module("inbox.jsx")
+    tag = "FormList"
+    forms: rx.Var[list[Json]]
+
+
+class Inbox(rx.Component):
+    """See app/ui/js/inbox.jsx."""
+
+    library = module("inbox.jsx")
+    tag = "Inbox"
+    approvals: rx.Var[list[Json]]
+    chosen: rx.Var[str]
+    seen: rx.Var[Json]
+    types: rx.Var[Json]
+    loaded: rx.Var[bool]
+    problem: rx.Var[Json]
+    busy: rx.Var[bool]
+    on_choose: rx.EventHandler[lambda approval: [approval]]
+    on_decide: rx.EventHandler[lambda answer: [answer]]
+
+
+ON_LOAD = [SessionState.load_frame, ApprovalsState.load]
+
+
+def page() -> rx.Component:
+    inbox = Inbox.create(
+        approvals=ApprovalsState.rows,
+        chosen=ApprovalsState.chosen,
+        seen=ApprovalsState.seen,
+        types=step_words(),
+        loaded=ApprovalsState.loaded,
+        problem=ApprovalsState.problem,
+        busy=ApprovalsState.busy,
+        on_choose=ApprovalsState.choose,
+        on_decide=ApprovalsState.decide,
+    )
+    return page_frame(FormList.create(forms=ApprovalsState.forms), inbox, title=t("nav.approvals"), wide=True)

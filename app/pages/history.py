@@ -1,0 +1,106 @@
+"""What was done to one thing on a platform, over all runs of a client; without one, what was done to anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from app.core.context import Context
+from app.services import targets
+from app.services.targets import Touch
+from app.ui.frame import client_path, crumb, page_frame
+from app.ui.i18n import t
+from app.ui.rows import run_path
+from app.ui.session import PageState, SessionState, guarded, opens
+from app.ui.table import Column, data_table
+
+ROUTE = "/c/[client]/history"
+PAGE = 50
+MOST_WORDS = 500
+Json = dict[str, Any]
+
+COLUMNS = (
+    Column("target", "history.target", kind="main"),
+    Column("change", "history.change", kind="diff", sort=False),
+    Column("workflow_name", "runs.workflow", narrow=False),
+    Column("what", "runs.kind", kind="code", prefix="run.kind_", narrow=False),
+    Column("run_state", "runs.state", kind="state", narrow=False, hidden=True),
+    Column("node", "history.step", kind="mono", narrow=False, hidden=True),
+    Column("started_by", "runs.by", narrow=False),
+    Column("at", "history.at", kind="time"),
+)
+
+
+class HistoryState(PageState, SessionState):
+    rows: list[Json] = []
+    active: dict[str, str] = {}
+    has_more: bool = False
+
+    @opens("run.read")
+    async def load(self, context: Context) -> None:
+        """The newest changes of the thing that the address names."""
+        await _fill(self, context, _asked(self.router.url.query_parameters))
+
+    @guarded("run.read", supersedes=True)
+    async def filter(self, context: Context, active: dict[str, str]) -> None:
+        """The newest changes of what was typed."""
+        await _fill(self, context, _asked(active))
+
+    @guarded("run.read")
+    async def more(self, context: Context) -> None:
+        """Older changes."""
+        rows, active = self.rows, dict(self.active)
+        last = rows[-1]["id"] if rows else ""
+        found = await targets.history(context, target=active.get("target", ""), before=last or None, limit=PAGE)
+        async with self:
+            # Meanwhile something else may have been looked for.
+            if self.active == active and self.rows and self.rows[-1]["id"] == last:
+                self.rows = [*self.rows, *(_row(context, touch) for touch in found)]
+                self.has_more = len(found) == PAGE
+
+
+def _asked(given: Any) -> dict[str, str]:
+    target = str(given.get("target") or "").strip()[:MOST_WORDS]
+    return {"target": target} if target else {}
+
+
+async def _fill(state: HistoryState, context: Context, active: dict[str, str]) -> None:
+    async with state:
+        state.active, state.loaded = active, False
+    found = await targets.history(context, target=active.get("target", ""), limit=PAGE)
+    async with state:
+        state.rows = [_row(context, touch) for touch in found]
+        state.has_more, state.loaded = len(found) == PAGE, True
+
+
+def _row(context: Context, touch: Touch) -> Json:
+    shown = touch.model_dump(mode="json")
+    return shown | {
+        "id": touch.cursor,
+        "href": run_path(context, touch.run_kind, touch.run_id),
+        "what": touch.run_kind,
+        # Where the run has been archived, only what kind of change it was is still here.
+        "change": shown["change"] or {"kind": touch.kind, "archived": True},
+    }
+
+
+ON_LOAD = [SessionState.load_frame, HistoryState.load]
+
+
+def page() -> rx.Component:
+    table = data_table(
+        "history",
+        COLUMNS,
+        rows=HistoryState.rows,
+        loaded=HistoryState.loaded,
+        active=HistoryState.active,
+        remote="target",
+        on_filter=HistoryState.filter,
+        has_more=HistoryState.has_more,
+        on_more=HistoryState.more,
+        csv="history",
+        empty={"icon": "scroll-text", "title": t("history.empty"), "help": t("history.empty_help")},
+    )
+    crumbs = [crumb(t("nav.runs"), client_path("/runs"))]
+    return page_frame(table, title=t("history.title"), crumbs=crumbs, wide=True)

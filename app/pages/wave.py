@@ -1,0 +1,154 @@
+"""One wave: where it stands, and each client with what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import reflex as rx
+
+from app.core.context import Context
+from app.services import waves
+from app.services.waves import WaveView
+from app.ui.frame import client_path, crumb, page_frame
+from app.ui.i18n import reason, t
+from app.ui.parts import button, callout, state_badge
+from app.ui.rows import identifier
+from app.ui.session import PageState, SessionState, guarded, opens, route_param, tell
+from app.ui.table import Column, data_table
+from app.ui.watch import allowed, while_open
+
+ROUTE = "/c/[client]/waves/[wave]"
+LOOK_AGAIN_AFTER_S = 1.5
+OVER = ("succeeded", "failed", "cancelled")
+Json = dict[str, Any]
+
+COLUMNS = (
+    Column("name", "waves.client", kind="main"),
+    Column("stage", "waves.stage", align="end", kind="number", narrow=False),
+    Column("state", "runs.state", kind="state"),
+    Column("steps", "waves.steps", kind="mono", narrow=False, sort=False),
+    Column("summary", "runs.changes", kind="changes", narrow=False),
+    Column("reason", "runs.reason", kind="reason", narrow=False),
+)
+_MARKS = {
+    "succeeded": "✓",
+    "failed": "✗",
+    "skipped": "·",
+    "running": "▸",
+    "waiting": "…",
+    "pending": "○",
+    "unknown": "?",
+}
+
+
+class WaveState(PageState, SessionState):
+    rows: list[Json] = []
+    stands: str = ""
+    why: Json = {}
+    words: Json = {}
+    can_steer: bool = False
+    can_apply: bool = False
+    goes_on: bool = False
+    held: bool = False
+
+    @opens("run.read")
+    async def load(self, context: Context) -> None:
+        """The wave and its clients, kept up to date while it goes on."""
+        wave_id = _here(self)
+        async for reader in while_open(self, allowed("run.read"), LOOK_AGAIN_AFTER_S):
+            view = await waves.get(reader, wave_id, steps=True)
+            rows = [_target_row(target) for target in view.targets]
+            async with self:
+                _show(self, reader, view)
+                if rows != self.rows:
+                    self.rows = rows
+                self.loaded = True
+            if view.state in OVER:
+                return
+
+    @guarded("wave.start")
+    async def resume(self, context: Context) -> Any:
+        """Let the next stage begin, or go on in spite of failures."""
+        await waves.resume(context, _here(self))
+        return WaveState.load
+
+    @guarded("wave.start")
+    async def pause(self, context: Context) -> Any:
+        """Let no further stage begin."""
+        await waves.pause(context, _here(self))
+        return WaveState.load
+
+    @guarded("run.cancel")
+    async def cancel(self, context: Context) -> Any:
+        """Ask all runs to stop."""
+        await waves.cancel(context, _here(self))
+        await tell(self, "run.cancel_asked", kind="info")
+        return WaveState.load
+
+    @guarded("wave.start")
+    async def apply(self, context: Context) -> Any:
+        """Carry this plan out, with the same stages."""
+        return rx.redirect(f"/c/{context.client_slug}/waves/{await waves.carry_out(context, _here(self))}")
+
+
+def _show(state: WaveState, context: Context, view: WaveView) -> None:
+    steers = "wave.start" in context.permissions
+    state.stands, state.why = view.state, view.reason or {}
+    state.words = {"begun": view.begun, "stages": view.stages, "workflow": view.workflow_name, "mode": view.mode}
+    state.can_steer = steers
+    state.can_apply = steers and view.mode == "plan" and view.state in OVER
+    state.goes_on = view.state not in OVER
+    state.held = view.paused or (view.reason or {}).get("code") in ("wave_stopped", "wave_next", "wave_paused")
+
+
+def _target_row(target: waves.TargetView) -> Json:
+    shown = target.model_dump(mode="json", include={"name", "state", "summary", "reason"})
+    # Steps by a mark each: a row says at a glance how far the client's run came.
+    marks = "".join(_MARKS.get(state, "○") for state in target.steps.values())
+    href = f"/c/{target.client}/runs/{target.run}" if target.run else f"/c/{target.client}"
+    return shown | {"id": target.client, "href": href, "stage": target.stage + 1, "steps": marks}
+
+
+def _here(state: WaveState) -> UUID:
+    return identifier(route_param(state, "wave"), "wave")
+
+
+ON_LOAD = [SessionState.load_frame, WaveState.load]
+
+
+def _actions() -> rx.Component:
+    going = WaveState.can_steer & WaveState.goes_on
+    return rx.fragment(
+        rx.cond(
+            WaveState.can_apply, button(t("waves.apply"), icon_name="play", kind="primary", on_click=WaveState.apply)
+        ),
+        rx.cond(
+            going & WaveState.held,
+            button(t("waves.resume"), icon_name="play", kind="primary", on_click=WaveState.resume),
+        ),
+        rx.cond(going & ~WaveState.held, button(t("waves.pause_it"), icon_name="pause", on_click=WaveState.pause)),
+        rx.cond(going, button(t("waves.cancel"), icon_name="x", kind="danger", on_click=WaveState.cancel)),
+    )
+
+
+def page() -> rx.Component:
+    table = data_table(
+        "wave",
+        COLUMNS,
+        rows=WaveState.rows,
+        loaded=WaveState.loaded,
+        csv="wave",
+        empty={"icon": "layers", "title": t("waves.empty"), "help": t("waves.empty_help")},
+    )
+    words = WaveState.words
+    where = rx.el.p(
+        state_badge(state=WaveState.stands),
+        " ",
+        t("waves.where", begun=words["begun"], stages=words["stages"]),
+        class_name="os-muted",
+    )
+    why = rx.cond(WaveState.why, callout(reason(WaveState.why)))
+    title = rx.cond(WaveState.loaded, words["workflow"].to(str), t("waves.title"))
+    crumbs = [crumb(t("nav.runs"), client_path("/runs")), crumb(t("waves.title"), client_path("/waves"))]
+    return page_frame(where, why, table, title=title, wide=True, crumbs=crumbs, actions=(_actions(),))

@@ -1,0 +1,76 @@
+"""Starting a table as it was planned: the same rows of the same version, and what was held back stays held back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Stale
+from app.core.ids import new_id
+from app.data.models.runs import Run
+from app.data.session import tenant_session
+from app.services.starts import Asked, by_key, once, queue
+
+
+async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str | None = None) -> UUID:
+    """Queue the batch whose plan the run ``plan`` is, and give its id.
+
+    Every row is planned again; where one differs from what was planned, the whole batch waits for somebody to agree.
+    Raises Stale for what is not a finished plan of a batch, or is the plan of an undo.
+    """
+    ctx.require("run.start")
+    async with tenant_session(ctx) as session:
+        planned = await _planned(session, ctx, plan)
+        rows = await _rows(session, ctx, planned)
+    asked = Asked(planned.workflow_id, "apply", {}, idempotency_key, kind="batch")
+
+    async def work(session: AsyncSession) -> UUID:
+        if earlier := await by_key(session, ctx, asked):
+            return earlier
+        head = _again(ctx, planned)
+        head.extra = {"held_back": planned.extra.get("held_back", [])}
+        head.idempotency_key = idempotency_key
+        await queue(session, ctx, head)
+        session.add_all([_again(ctx, row, head) for row in rows])
+        return head.id
+
+    return await once(ctx, asked, work)
+
+
+async def _planned(session: AsyncSession, ctx: Context, plan: UUID) -> Run:
+    found = await session.get(Run, (ctx.client_id, plan))
+    if found is None or (found.kind, found.mode, found.state) != ("batch", "plan", "succeeded"):
+        raise Stale("This is not a finished plan of a batch.", code="plan_unusable")
+    if found.of:
+        raise Stale("This is the plan of an undo. Start that undo instead.", code="plan_of_undo")
+    return found
+
+
+async def _rows(session: AsyncSession, ctx: Context, planned: Run) -> list[Run]:
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.parent == planned.id).order_by(col(Run.row_number))
+    return list((await session.exec(query)).all())
+
+
+def _again(ctx: Context, planned: Run, head: Run | None = None) -> Run:
+    """What was planned, to be done."""
+    return Run(
+        client_id=ctx.client_id,
+        id=new_id(),
+        kind=planned.kind,
+        parent=head.id if head else None,
+        row_number=planned.row_number,
+        workflow_id=planned.workflow_id,
+        version=planned.version,
+        document_hash=planned.document_hash,
+        mode="apply",
+        sealed_plan=planned.id,
+        inputs=planned.inputs,
+        label=planned.label,
+        priority=planned.priority,
+        extra={name: planned.extra[name] for name in ("document", "concurrency") if name in planned.extra},
+        started_by=ctx.actor.account_id,
+        started_by_name=ctx.actor.name or ctx.actor.email,
+    )

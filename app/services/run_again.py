@@ -1,0 +1,93 @@
+"""Running a run again from a step: a new run that keeps what came before, as it was or as a person edits it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Invalid, Stale
+from app.core.ids import new_id
+from app.data.models.runs import Run
+from app.data.session import tenant_session
+from app.engine.core.again import edit_problems, kept_steps, stored
+from app.engine.core.document import canonical
+from app.engine.core.events import StepKept
+from app.services.run_loading import find, past_of
+from app.services.run_views import Past, require_steps, require_unarchived
+from app.services.starts import Mode, check_mode, queue
+
+Json = dict[str, Any]
+OVER = ("succeeded", "failed", "cancelled")
+
+
+async def again(
+    ctx: Context, run_id: UUID, *, nodes: Sequence[str], outputs: Mapping[str, Any] | None = None, mode: Mode = "plan"
+) -> UUID:
+    """Queue a new run of the same version that begins at ``nodes``, and give its id.
+
+    What is upstream of them keeps its results; they, what is downstream, and what had not ended well run. ``outputs``
+    are written by hand in place of a step's own, which takes the right to draw workflows. The new run has a plan and a
+    seal of its own: what was approved for the first one counts for nothing.
+
+    Raises Invalid naming each step or field that is wrong, Missing, Stale for a run that is going, was only planned or
+    is an undo.
+    """
+    ctx.require("run.plan" if mode == "plan" else "run.start")
+    check_mode(mode)
+    edited = dict(outputs or {})
+    if edited:
+        ctx.require("workflow.write")
+    async with tenant_session(ctx) as session:
+        first, _ = await find(session, ctx, run_id)
+        past = await past_of(session, ctx, first)
+        kept = _kept(first, past, nodes, edited)
+        run = _following(ctx, first, mode, nodes, kept)
+        await _store(session, ctx, first, run, nodes, kept)
+    return run.id
+
+
+def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[StepKept]:
+    if first.state not in OVER:
+        raise Stale("This run is still going. Cancel it first.", code="run_going")
+    require_unarchived(first)
+    if first.mode != "apply" or first.kind != "run" or not past.history:
+        raise Stale("Only a run that did something can be run again from a step.", code="nothing_to_repeat")
+    state = past.state()
+    require_steps(state, nodes, "nodes")
+    drawn = {node["id"] for node in past.document.get("nodes", ())}
+    if state is None or not nodes or not drawn.issuperset(nodes):
+        raise Invalid("Name a step of the workflow to begin at.", code="no_start")
+    problems = edit_problems(state.graph, state, nodes, edited)
+    if problems:
+        raise Invalid("What was edited is not right.", code="outputs_invalid", problems=problems)
+    return kept_steps(state.graph, state, nodes, edited)
+
+
+def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
+    same = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
+    return Run(
+        client_id=ctx.client_id,
+        id=new_id(),
+        follows=first.id,
+        workflow_id=first.workflow_id,
+        version=first.version,
+        document_hash=first.document_hash,
+        mode=mode,
+        inputs=first.inputs,
+        label=first.label,
+        priority=first.priority,
+        extra={**same, "why": "again", "from": list(nodes), "kept": stored(kept)},
+    )
+
+
+async def _store(
+    session: AsyncSession, ctx: Context, first: Run, run: Run, nodes: Sequence[str], kept: Sequence[StepKept]
+) -> None:
+    digests = {event.node: hashlib.sha256(canonical(event.output)).hexdigest() for event in kept if event.edited}
+    details: Json = {"again": str(first.id), "from": list(nodes), "kept": len(kept)}
+    await queue(session, ctx, run, {**details, "edited": digests} if digests else details)

@@ -1,0 +1,171 @@
+"""What people ask of a run that is there: cancel, pause, resume, try again, settle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.clock import utcnow
+from app.core.context import Context
+from app.core.errors import Stale
+from app.core.settings import get_settings
+from app.data.models.runs import Run, RunQueue, StepEvent
+from app.data.repositories import audit
+from app.data.session import after_commit, tenant_session
+from app.engine.runtime.ending import wake_run
+from app.engine.runtime.wakeup import wake
+from app.services.run_loading import find, past_of
+from app.services.run_views import require_steps, require_unarchived
+
+Json = dict[str, Any]
+OVER = ("succeeded", "failed", "cancelled")
+
+# The rows of a batch that are runs of their own by now. Those that wait for the batch have no place in the queue yet.
+_LET_GO = "client_id = :client AND parent = :head AND extra ? 'batch_seal' AND state <> ALL(:over)"
+_BY = "extra = extra || jsonb_build_object('paused_by', CAST(:by AS text))"
+_PAUSE_ROWS = f"""
+    WITH rows AS (UPDATE runs SET pause_requested_at = now(), {_BY}
+                   WHERE {_LET_GO} AND pause_requested_at IS NULL RETURNING client_id, id)
+    SELECT count(wake_run(client_id, id)) FROM rows"""  # noqa: S608 - constants only
+_RESUME_ROWS = f"""
+    WITH rows AS (UPDATE runs SET pause_requested_at = NULL, {_BY},
+                         state = CASE state WHEN 'paused' THEN 'queued' ELSE state END
+                   WHERE {_LET_GO} AND pause_requested_at IS NOT NULL RETURNING client_id, id)
+    SELECT count(wake_run(client_id, id)) FROM rows"""  # noqa: S608 - constants only
+
+
+async def cancel(ctx: Context, run_id: UUID) -> None:
+    """Ask a run to stop: nothing new is started, looks at platforms are cut off, a write that was sent is awaited.
+
+    From then on it cannot end as succeeded. Raises Stale where it is over.
+    """
+    ctx.require("run.cancel")
+    async with tenant_session(ctx) as session:
+        run, _ = await find(session, ctx, run_id, lock=True)
+        _require_going(run)
+        run.cancel_requested_at = run.cancel_requested_at or utcnow()
+        await _ask(session, ctx, run, "run_cancel_asked", {})
+
+
+async def pause(ctx: Context, run_id: UUID) -> None:
+    """Ask a run, or every row of a batch, to pause: what is being done is finished, nothing new starts, no timer fires.
+
+    Raises Stale where it is over, or asked to stop.
+    """
+    ctx.require("run.cancel")
+    async with tenant_session(ctx) as session:
+        run, _ = await find(session, ctx, run_id, lock=True)
+        _require_going(run)
+        if run.cancel_requested_at is not None:
+            raise Stale("This run is being cancelled.", code="run_cancelling")
+        if run.kind == "wave" or await session.get(RunQueue, (ctx.client_id, run.id)) is None:
+            # What a batch or a wave still holds back has no place in the queue, and must not get one by this.
+            raise Stale("This run waits for its batch or its wave. Pause that.", code="row_of_batch")
+        if run.pause_requested_at is None:
+            run.pause_requested_at = utcnow()
+            run.extra = {**run.extra, "paused_by": _name(ctx)}
+            await _ask(session, ctx, run, "run_paused", {"rows": await _rows(session, ctx, run, _PAUSE_ROWS)})
+
+
+async def resume(ctx: Context, run_id: UUID) -> None:
+    """Let a paused run, or every paused row of a batch, go on. Raises Stale where it is not paused."""
+    ctx.require("run.start")
+    async with tenant_session(ctx) as session:
+        run, _ = await find(session, ctx, run_id, lock=True)
+        if run.state in OVER or run.pause_requested_at is None:
+            raise Stale("This run is not paused.", code="not_paused")
+        run.pause_requested_at = None
+        run.extra = {**run.extra, "paused_by": _name(ctx)}
+        if run.state == "paused":
+            run.state = "queued"
+        await _ask(session, ctx, run, "run_resumed", {"rows": await _rows(session, ctx, run, _RESUME_ROWS)})
+
+
+async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> None:
+    """Try failed steps again (all of them where none is named), in the same run.
+
+    Raises Stale unless it has failed, or where it is undone; Invalid for a name that none of its steps has.
+    """
+    ctx.require("run.start")
+    async with tenant_session(ctx) as session:
+        run, _ = await find(session, ctx, run_id, lock=True)
+        if run.state not in ("failed", "cancelled") or run.mode != "apply" or run.kind in ("batch", "wave"):
+            raise Stale("Only a run that failed or was cancelled can be tried again.", code="nothing_to_retry")
+        require_unarchived(run)
+        if not await _has_history(session, ctx, run_id):
+            raise Stale("This run never began. Start it anew.", code="nothing_to_retry")
+        await _require_not_undone(session, ctx, run)
+        await _require_steps(session, ctx, run, nodes, "nodes")
+        run.cancel_requested_at, run.state, run.reason, run.finished_at = None, "queued", None, None
+        run.pause_requested_at = None
+        _request(ctx, run, {"kind": "reset", "nodes": list(nodes)})
+        await _ask(session, ctx, run, "run_retried", {"nodes": list(nodes)})
+
+
+async def settle(ctx: Context, run_id: UUID, *, node: str, outcome: str) -> None:
+    """Say what became of a step whose outcome nobody knows: ``done`` or ``not_done``."""
+    ctx.require("run.start")
+    async with tenant_session(ctx) as session:
+        run, _ = await find(session, ctx, run_id, lock=True)
+        if run.state in OVER or outcome not in ("done", "not_done"):
+            raise Stale("Nothing is unknown in this run.", code="nothing_to_settle")
+        await _require_steps(session, ctx, run, [node], "node")
+        _request(ctx, run, {"kind": "settle", "node": node, "outcome": outcome})
+        await _ask(session, ctx, run, "step_settled", {"node": node, "outcome": outcome})
+
+
+def _require_going(run: Run) -> None:
+    if run.state in OVER:
+        raise Stale("This run is over already.", code="run_over")
+
+
+async def _require_not_undone(session: AsyncSession, ctx: Context, run: Run) -> None:
+    """What was taken back, or is being, is no ground to go on from."""
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.of == run.id, Run.mode == "apply")
+    for undo in (await session.exec(query)).all():
+        if undo.state not in OVER or await _has_history(session, ctx, undo.id):
+            message = "What this run did is taken back, or is being. Start it anew."
+            raise Stale(message, code="run_undone", params={"run": str(undo.id)})
+
+
+async def _require_steps(session: AsyncSession, ctx: Context, run: Run, names: Sequence[str], field: str) -> None:
+    if names:
+        require_steps((await past_of(session, ctx, run)).state(), names, field)
+
+
+def _request(ctx: Context, run: Run, request: Json) -> None:
+    """Leave a request for the run's walker; it says how many it has handled."""
+    asked = {**request, "by": ctx.actor.name, "account": str(ctx.actor.account_id) if ctx.actor.account_id else None}
+    run.extra = {**run.extra, "requests": [*run.extra.get("requests", []), asked]}
+
+
+def _name(ctx: Context) -> str:
+    return ctx.actor.name or ctx.actor.email
+
+
+async def _rows(session: AsyncSession, ctx: Context, head: Run, statement: str) -> int:
+    """Do to the rows of a batch what is done to it. Gives their number."""
+    if head.kind != "batch":
+        return 0
+    values = {"client": ctx.client_id, "head": head.id, "over": list(OVER), "by": _name(ctx)}
+    connection = await session.connection()
+    return int((await connection.execute(text(statement), values)).scalar_one())
+
+
+async def _ask(session: AsyncSession, ctx: Context, run: Run, action: str, details: Json) -> None:
+    session.add(run)
+    await session.flush()
+    await wake_run(session, ctx.client_id, run.id, run.priority)
+    told = {name: value for name, value in details.items() if value != 0}
+    await audit.record(session, ctx, action=action, target=f"run:{run.id}", details=told)
+    after_commit(session, lambda: wake(get_settings().redis_url))
+
+
+async def _has_history(session: AsyncSession, ctx: Context, run_id: UUID) -> bool:
+    query = select(StepEvent.seq).where(StepEvent.client_id == ctx.client_id, StepEvent.run_id == run_id).limit(1)
+    return (await session.exec(query)).first() is not None

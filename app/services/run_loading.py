@@ -1,0 +1,186 @@
+"""A run read from the database with everything that a view of it shows."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Missing
+from app.data.models.approvals import Approval, Reveal
+from app.data.models.runs import Run, RunPlan, RunQueue, StepEvent
+from app.data.models.workflows import Workflow, WorkflowVersion
+from app.engine.core.undo import effects, not_undoable
+from app.services.approvals import decisions_of, names_in, why_not
+from app.services.forms import forms_of
+from app.services.run_views import (
+    ApprovalView,
+    Followed,
+    Past,
+    RunRow,
+    RunView,
+    approval_fields,
+    plans_together,
+    reveal_view,
+    row_fields,
+    steps_of,
+)
+
+Json = dict[str, Any]
+
+
+async def find(session: AsyncSession, ctx: Context, run_id: UUID, *, lock: bool = False) -> tuple[Run, str]:
+    """A run and its workflow's name. Raises Missing.
+
+    ``lock`` keeps workers and other people from changing it until the commit: its place in the queue first, as workers
+    do, so that nobody waits for the other.
+    """
+    if lock:
+        place = select(RunQueue.run_id).where(RunQueue.client_id == ctx.client_id, RunQueue.run_id == run_id)
+        await session.exec(place.with_for_update())
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.id == run_id)
+    run = (await session.exec(query.with_for_update() if lock else query)).first()
+    if run is None:
+        raise Missing("run")
+    flow = await session.get(Workflow, (ctx.client_id, run.workflow_id))
+    return run, flow.name if flow else ""
+
+
+async def view_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> RunView:
+    """The run as it is now."""
+    past = await past_of(session, ctx, run)
+    state = past.state() if run.kind not in ("batch", "wave") else None
+    plan = await session.get(RunPlan, (ctx.client_id, run.id))
+    together = await _row_plans(session, ctx, run) if run.kind == "batch" else []
+    reveals = await session.exec(select(Reveal).where(Reveal.client_id == ctx.client_id, Reveal.run_id == run.id))
+    return RunView(
+        **row_fields(run, name),
+        inputs=run.inputs,
+        document=past.document,
+        steps=steps_of(state, past.history, plan),
+        plan=tuple(plan.plan["steps"]) if plan else plans_together(together),
+        differences=tuple(plan.plan["differences"]) if plan else (),
+        approvals=await approvals_of(session, ctx, run, name),
+        forms=await forms_of(session, ctx, run, name),
+        reveals=tuple(reveal_view(reveal) for reveal in reveals.all() if run.state != "queued"),
+        **await _undone(session, ctx, run),
+        left_behind=left_behind(past),
+        held_back=tuple(run.extra.get("held_back", ())),
+        runs=await rows_in(session, ctx, run, name) if run.kind == "batch" else (),
+        cancel_requested_at=run.cancel_requested_at,
+        pause_requested_at=run.pause_requested_at,
+        effects=tuple(effects(state)) if state else (),
+        followed_by=await _followed_by(session, ctx, run),
+        seq=len(past.history),
+    )
+
+
+async def _row_plans(session: AsyncSession, ctx: Context, head: Run) -> list[tuple[Run, RunPlan]]:
+    """The rows of a batch that have been planned, with their plans."""
+    found = await session.exec(
+        select(Run, RunPlan)
+        .join(RunPlan, (col(RunPlan.client_id) == col(Run.client_id)) & (col(RunPlan.run_id) == col(Run.id)))
+        .where(Run.client_id == ctx.client_id, Run.parent == head.id)
+        .order_by(col(Run.row_number))
+    )
+    return [(run, plan) for run, plan in found.all()]
+
+
+async def rows_in(session: AsyncSession, ctx: Context, head: Run, name: str) -> tuple[RunRow, ...]:
+    """The rows of a batch, in the table's order."""
+    found = await session.exec(
+        select(Run)
+        .where(Run.client_id == ctx.client_id, Run.parent == head.id)
+        .order_by(col(Run.row_number), col(Run.id))
+    )
+    return tuple(RunRow(**row_fields(run, name)) for run in found.all())
+
+
+async def _history(session: AsyncSession, ctx: Context, run_id: UUID) -> list[StepEvent]:
+    found = await session.exec(
+        select(StepEvent)
+        .where(StepEvent.client_id == ctx.client_id, StepEvent.run_id == run_id)
+        .order_by(col(StepEvent.seq))
+    )
+    return list(found.all())
+
+
+async def document_of(session: AsyncSession, ctx: Context, run: Run) -> Json:
+    """The document that the run executes: its own draft, or its version."""
+    if run.version is None:
+        found: Json = run.extra.get("document", {})
+        return found
+    version = await session.get(WorkflowVersion, (ctx.client_id, run.workflow_id, run.version))
+    return version.document if version else {}
+
+
+async def past_of(session: AsyncSession, ctx: Context, run: Run) -> Past:
+    """The run's document and history; for an undo, those of the run that it reverses too."""
+    first = await session.get(Run, (ctx.client_id, run.of)) if run.of else None
+    return Past(
+        document=await document_of(session, ctx, run),
+        history=await _history(session, ctx, run.id),
+        only_node=run.only_node,
+        kept=run.extra.get("kept", ()),
+        origin=await past_of(session, ctx, first) if first else None,
+    )
+
+
+def left_behind(past: Past) -> tuple[str, ...]:
+    """For an undo: steps whose effect stays."""
+    first = past.origin.state() if past.origin else None
+    return tuple(not_undoable(first)) if first else ()
+
+
+async def _followed_by(session: AsyncSession, ctx: Context, run: Run) -> tuple[Followed, ...]:
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.follows == run.id).order_by(col(Run.id))
+    found = [*(await session.exec(query)).all(), *await _compensations(session, ctx, run)]
+    return tuple(Followed(id=each.id, why=str(each.extra.get("why", "")), state=each.state) for each in found)
+
+
+async def _compensations(session: AsyncSession, ctx: Context, run: Run) -> list[Run]:
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.of == run.id, Run.kind == "undo")
+    return [each for each in (await session.exec(query)).all() if each.extra.get("why") == "compensation"]
+
+
+async def _undone(session: AsyncSession, ctx: Context, run: Run) -> Json:
+    query = (
+        select(Run.id, Run.state)
+        .where(Run.client_id == ctx.client_id, Run.of == run.id, Run.mode == "apply")
+        .order_by(col(Run.id).desc())
+    )
+    found = (await session.exec(query)).first()
+    return {"undone_by": found[0], "undone_state": found[1]} if found else {}
+
+
+async def approvals_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> tuple[ApprovalView, ...]:
+    """Every question about the run, or about the batch that it is a row of."""
+    about = [run.id, run.parent] if run.parent else [run.id]
+    found = await session.exec(
+        select(Approval)
+        .where(Approval.client_id == ctx.client_id, col(Approval.run_id).in_(about))
+        .order_by(col(Approval.id))
+    )
+    approvals = list(found.all())
+    decisions = await decisions_of(session, ctx, [approval.id for approval in approvals])
+    names = await names_in(session) if approvals else {}
+    views = []
+    for approval in approvals:
+        objection = why_not(ctx, approval, decisions)
+        shown = approval_fields(approval, decisions, names)
+        views.append(
+            ApprovalView(
+                **shown,
+                may_decide=objection is None,
+                why_not=objection,
+                workflow_name=name,
+                label=run.label,
+                summary=run.summary,
+                kind=run.kind,
+                of=run.of,
+            )
+        )
+    return tuple(views)

@@ -1,0 +1,194 @@
+"""Finding runs: by how they stand, workflow, time, and words of their label, inputs and errors. Newest first.
+
+Ended runs are found by an index of words; a run that goes on is not in it yet, so the newest of those are looked
+through. A page is filled by bites of candidates, each a look into an index: however common a word, a page costs about
+the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, func, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.ids import first_at
+from app.data.models.runs import Run
+from app.data.models.workflows import Workflow
+
+ENDS = frozenset({"succeeded", "failed", "cancelled"})
+LARGEST_PAGE = 500
+_BITE = 500
+_MOST_BITES = 20
+# Of one client at the same time; more than these are not looked through.
+_MOST_OPEN = 5000
+# A beginning that fits more words than these is looked up as one range.
+_MOST_WORDS = 50
+_LAST = chr(0x10FFFF)
+# Clocks of several machines: a run's id may be this much older than its row says.
+_SLACK = timedelta(days=1)
+
+_WORDS = "SELECT found.word FROM opsloom_words(:search, '{}', NULL) AS found (word)"
+# From one different word to the next, so that what is read is as many as there are words.
+_SPELLINGS = """
+WITH RECURSIVE spelling AS (
+    (SELECT w.word FROM run_words w WHERE w.client_id = :client AND w.word >= :low AND w.word < :high
+      ORDER BY w.word LIMIT 1)
+    UNION ALL
+    SELECT (SELECT w.word FROM run_words w WHERE w.client_id = :client AND w.word > s.word AND w.word < :high
+             ORDER BY w.word LIMIT 1)
+      FROM spelling s WHERE s.word IS NOT NULL)
+SELECT word FROM spelling WHERE word IS NOT NULL LIMIT :most"""
+_OF_EACH = """
+SELECT DISTINCT newest.run_id FROM unnest(CAST(:words AS text[])) AS s (word), LATERAL (
+    SELECT w.run_id FROM run_words w WHERE w.client_id = :client AND w.word = s.word AND w.run_id < :before
+     ORDER BY w.run_id DESC LIMIT :bite) AS newest
+ ORDER BY newest.run_id DESC LIMIT :bite"""
+_OF_RANGE = """
+SELECT DISTINCT w.run_id FROM run_words w
+ WHERE w.client_id = :client AND w.word >= :low AND w.word < :high AND w.run_id < :before
+ ORDER BY w.run_id DESC LIMIT :bite"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for. Everything that is given must hold. ``before`` is the last run of the page before.
+
+    Rows of a batch are found by words only: without, the batch stands for them.
+    """
+
+    client_id: UUID
+    states: Sequence[str] = ()
+    workflow: UUID | None = None
+    mode: str | None = None
+    kind: str | None = None
+    search: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    before: UUID | None = None
+    limit: int = 50
+
+    @property
+    def most(self) -> int:
+        return max(1, min(self.limit, LARGEST_PAGE))
+
+
+Found = tuple[Run, str]
+
+
+async def newest_fitting(session: AsyncSession, wanted: Wanted) -> list[Found]:
+    """The newest runs that fit, with their workflows' names."""
+    if not wanted.search.strip():
+        return await _rows(session, wanted, col(Run.parent).is_(None))
+    words = [row[0] for row in (await _execute(session, _WORDS, search=wanted.search[:500])).all()]
+    if not words:
+        return []
+    going = await _going_on(session, wanted, words) if _may_go_on(wanted) else []
+    over = await _over(session, wanted, words) if _may_be_over(wanted) else []
+    return sorted([*going, *over], key=lambda found: found[0].id, reverse=True)[: wanted.most]
+
+
+def _may_go_on(wanted: Wanted) -> bool:
+    return not wanted.states or not ENDS.issuperset(wanted.states)
+
+
+def _may_be_over(wanted: Wanted) -> bool:
+    return not wanted.states or not ENDS.isdisjoint(wanted.states)
+
+
+async def _going_on(session: AsyncSession, wanted: Wanted, words: list[str]) -> list[Found]:
+    """Runs that go on, by looking through the newest of them."""
+    newest = (
+        select(Run.id)
+        .where(Run.client_id == wanted.client_id, col(Run.outcome).is_(None), *_before(wanted))
+        .order_by(col(Run.id).desc())
+        .limit(_MOST_OPEN)
+    )
+    return await _rows(session, wanted, col(Run.id).in_(newest), _has(words))
+
+
+async def _over(session: AsyncSession, wanted: Wanted, words: list[str]) -> list[Found]:
+    """Ended runs, from the rarest way into the index: its longest word."""
+    lead, *others = sorted(words, key=len, reverse=True)
+    spellings = await _spellings(session, wanted.client_id, lead)
+    found: list[Found] = []
+    before = wanted.before or UUID(int=(1 << 128) - 1)
+    for _ in range(_MOST_BITES):
+        ids = await _candidates(session, wanted.client_id, lead, spellings, before)
+        if not ids:
+            break
+        more = [_has(others)] if others else []
+        found += await _rows(session, wanted, col(Run.id).in_(ids), col(Run.outcome).is_not(None), *more)
+        if len(found) >= wanted.most or len(ids) < _BITE:
+            break
+        before = ids[-1]
+    return found[: wanted.most]
+
+
+async def _spellings(session: AsyncSession, client: UUID, lead: str) -> list[str] | None:
+    """The words that begin with ``lead``; None where they are too many to go through one by one."""
+    values = {"client": client, "low": lead, "high": lead + _LAST, "most": _MOST_WORDS + 1}
+    words = [row[0] for row in (await _execute(session, _SPELLINGS, **values)).all()]
+    return words if len(words) <= _MOST_WORDS else None
+
+
+async def _candidates(
+    session: AsyncSession, client: UUID, lead: str, spellings: list[str] | None, before: UUID
+) -> list[UUID]:
+    values: dict[str, Any] = {"client": client, "before": before, "bite": _BITE}
+    if spellings is None:
+        rows = await _execute(session, _OF_RANGE, low=lead, high=lead + _LAST, **values)
+    else:
+        rows = await _execute(session, _OF_EACH, words=spellings, **values)
+    return [row[0] for row in rows.all()]
+
+
+async def _rows(session: AsyncSession, wanted: Wanted, *more: Any) -> list[Found]:
+    query = (
+        select(Run, Workflow.name)
+        .join(Workflow, (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id)))
+        .where(Run.client_id == wanted.client_id, *_conditions(wanted), *_before(wanted), *more)
+        .order_by(col(Run.id).desc())
+        .limit(wanted.most)
+    )
+    return [(run, name) for run, name in (await session.exec(query)).all()]
+
+
+def _before(wanted: Wanted) -> list[Any]:
+    return [col(Run.id) < wanted.before] if wanted.before else []
+
+
+def _conditions(wanted: Wanted) -> list[Any]:
+    """The filters that were asked for. Times also bound the id, which the indexes are ordered by."""
+    found: list[Any] = [_standing(wanted.states)] if wanted.states else []
+    pairs = ((Run.workflow_id, wanted.workflow), (Run.mode, wanted.mode), (Run.kind, wanted.kind))
+    found += [col(column) == value for column, value in pairs if value is not None]
+    if wanted.since:
+        found += [col(Run.created_at) >= wanted.since, col(Run.id) >= first_at(wanted.since - _SLACK)]
+    if wanted.until:
+        found += [col(Run.created_at) < wanted.until, col(Run.id) < first_at(wanted.until + _SLACK)]
+    return found
+
+
+def _standing(states: Sequence[str]) -> Any:
+    ended = [state for state in states if state in ENDS]
+    going = [state for state in states if state not in ENDS]
+    parts: list[Any] = []
+    if ended:
+        parts.append(col(Run.outcome) == ended[0] if len(ended) == 1 else col(Run.outcome).in_(ended))
+    if going:
+        parts.append(col(Run.outcome).is_(None) & col(Run.state).in_(going))
+    return or_(*parts)
+
+
+def _has(words: list[str]) -> Any:
+    return func.opsloom_has_words(words, Run.label, Run.inputs, Run.reason)
+
+
+async def _execute(session: AsyncSession, statement: str, **values: Any) -> Any:
+    return await (await session.connection()).execute(text(statement), values)

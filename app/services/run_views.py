@@ -1,0 +1,410 @@
+"""Runs as pages, the API and the command line see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from app.core.errors import Invalid, OpsloomError, Problem, Stale
+from app.data.models.approvals import Approval, ApprovalDecision, Reveal
+from app.data.models.runs import Run, RunPlan, StepEvent
+from app.engine.core.again import restored
+from app.engine.core.document import parse_document
+from app.engine.core.events import event_from_json
+from app.engine.core.graph import Graph, compile_graph
+from app.engine.core.state import NodeState, RunState
+from app.engine.core.transitions import fold
+from app.engine.core.undo import undo_graph
+from app.engine.steps.registry import catalogue
+
+Json = dict[str, Any]
+
+# Runs of one client with a higher number are taken first.
+PRIORITIES = {"low": -10, "normal": 0, "high": 10}
+PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RunRow(_View):
+    """A run as lists show it. ``reason`` says why it waits or how it failed, with a ``code`` and often a ``node``.
+
+    ``follows`` is the run because of which it was started, and ``why`` as what: ``again`` or ``handler``; an undo has
+    ``of``, and ``why`` is ``compensation`` where no person asked for it.
+    """
+
+    id: UUID
+    kind: str
+    mode: str
+    state: str
+    of: UUID | None
+    parent: UUID | None
+    row_number: int | None
+    workflow_id: UUID
+    workflow_name: str
+    version: int | None
+    label: str
+    reason: Json | None
+    summary: dict[str, int]
+    seal: str | None
+    started_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: dict[str, int] | None = None
+    archived_at: datetime | None = None
+    archive: str | None = None
+    priority: str = "normal"
+    follows: UUID | None = None
+    why: str | None = None
+
+
+class StepView(_View):
+    """One step of a run. ``params`` is its input as rendered; ``attempts`` are its tries, oldest first.
+
+    ``kept``: it did not run here; its output is an earlier run's (``kept``), or a person wrote it (``edited``).
+    """
+
+    node: str
+    name: str
+    type: str
+    state: str
+    attempt: int
+    output: Any = None
+    change: Json | None = None
+    error: Json | None = None
+    params: Json | None = None
+    port: str | None = None
+    adopted: bool = False
+    kept: str | None = None
+    waiting_for: Json | None = None
+    maybe: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: tuple[Json, ...] = ()
+
+
+class DecisionView(_View):
+    """What one person said."""
+
+    name: str
+    decision: str
+    reason: str
+    at: datetime
+
+
+class ApprovalView(_View):
+    """A question about a run. ``may_decide`` says whether whoever looks may answer it, ``why_not`` why not."""
+
+    id: UUID
+    run_id: UUID
+    node: str | None
+    title: str
+    why: str
+    roles: tuple[str, ...]
+    people: tuple[str, ...] = ()
+    count: int
+    nodes: tuple[str, ...]
+    state: str
+    seal: str | None
+    asked_by: str
+    asked_at: datetime
+    deadline: datetime | None
+    reminded_at: datetime | None = None
+    silence: str = "deny"
+    decisions: tuple[DecisionView, ...] = ()
+    may_decide: bool = False
+    why_not: str | None = None
+    change: Json | None = None
+    workflow_name: str = ""
+    label: str = ""
+    summary: dict[str, int] = {}
+    kind: str = "run"
+    of: UUID | None = None
+
+
+class FormView(_View):
+    """A form that people are asked to fill in.
+
+    ``fields`` is a JSON schema; ``may_answer`` says whether whoever looks may answer it, ``why_not`` why not.
+    """
+
+    id: UUID
+    run_id: UUID
+    node: str
+    title: str
+    message: str
+    fields: Json
+    roles: tuple[str, ...]
+    people: tuple[str, ...]
+    state: str
+    asked_by: str
+    asked_at: datetime
+    deadline: datetime | None
+    reminded_at: datetime | None
+    answer: Json | None
+    answered_by: str
+    answered_at: datetime | None
+    may_answer: bool = False
+    why_not: str | None = None
+    workflow_name: str = ""
+    label: str = ""
+
+
+class RevealView(_View):
+    """A secret that a step made and that can be handed over once."""
+
+    id: UUID
+    node: str
+    name: str
+    title: dict[str, str]
+    expires_at: datetime
+    revealed_at: datetime | None
+
+
+class Followed(_View):
+    """A run that was started because of another. ``why`` is ``again``, ``handler`` or ``compensation``."""
+
+    id: UUID
+    why: str
+    state: str
+
+
+class RunView(RunRow):
+    """One run with everything about it. ``plan`` is the list of planned steps, ``differences`` how the last plan
+    departed from the one that was sealed before it.
+
+    ``undone_by`` is the newest undo that was started, ``undone_state`` how far it is.
+    ``effects`` are the steps that changed something so far, ``seq`` the number of its last event. ``at`` is set where
+    it is shown as it was at a past moment. ``followed_by`` are the runs that were started because of this one.
+
+    A batch has its rows in ``runs``, their plans together in ``plan`` (nodes are ``row:node``), and in ``held_back``
+    the rows that were wrong.
+    """
+
+    inputs: Json
+    document: Json
+    steps: tuple[StepView, ...]
+    plan: tuple[Json, ...]
+    differences: tuple[Json, ...]
+    approvals: tuple[ApprovalView, ...]
+    reveals: tuple[RevealView, ...]
+    forms: tuple[FormView, ...] = ()
+    undone_by: UUID | None = None
+    undone_state: str | None = None
+    left_behind: tuple[str, ...] = ()
+    held_back: tuple[Json, ...] = ()
+    runs: tuple[RunRow, ...] = ()
+    cancel_requested_at: datetime | None = None
+    pause_requested_at: datetime | None = None
+    effects: tuple[str, ...] = ()
+    followed_by: tuple[Followed, ...] = ()
+    seq: int = 0
+    at: datetime | None = None
+
+
+def row_fields(run: Run, workflow_name: str) -> Json:
+    """What a row of the list holds."""
+    return {
+        "id": run.id,
+        "kind": run.kind,
+        "mode": run.mode,
+        "state": run.state,
+        "of": run.of,
+        "parent": run.parent,
+        "row_number": run.row_number,
+        "workflow_id": run.workflow_id,
+        "workflow_name": workflow_name,
+        "version": run.version,
+        "label": run.label,
+        "reason": run.reason,
+        "summary": run.summary,
+        "seal": run.seal,
+        "started_by": run.started_by_name,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "progress": run.extra.get("progress"),
+        "archived_at": run.archived_at,
+        "archive": run.archive,
+        "priority": PRIORITY_NAMES.get(run.priority, "normal"),
+        "follows": run.follows,
+        "why": run.extra.get("why"),
+    }
+
+
+@dataclass(frozen=True)
+class Past:
+    """A run's document and history: all that its state is worked out from. ``origin``: what an undo reverses."""
+
+    document: Json
+    history: Sequence[StepEvent]
+    only_node: str | None = None
+    kept: Sequence[Json] = ()
+    origin: Past | None = None
+
+    def state(self) -> RunState | None:
+        """The state that the history leads to; None where the document does not compile any more."""
+        try:
+            graph = self._graph()
+            return fold(graph, events_of(self.history), self.only_node, restored(self.kept)) if graph else None
+        except OpsloomError:
+            return None
+
+    def _graph(self) -> Graph | None:
+        if self.origin is None:
+            return compile_graph(parse_document(self.document), catalogue())
+        first = self.origin.state()
+        return undo_graph(first) if first else None
+
+
+def require_unarchived(run: Run) -> None:
+    """Raise Stale where the steps of a run have gone to a file: nothing can start from them."""
+    if run.archived_at is not None:
+        raise Stale("The steps of this run have been archived.", code="run_archived", params={"file": run.archive})
+
+
+def require_steps(state: RunState | None, names: Sequence[str], field: str) -> None:
+    """Raises Invalid naming each of ``names`` that is no step of the run."""
+    unknown = [name for name in names if state is None or name not in state.graph.nodes]
+    problems = [
+        Problem("unknown_step", f"There is no step {name}.", field=field, params={"step": name}) for name in unknown
+    ]
+    if problems:
+        raise Invalid("There is no such step in this run.", code="unknown_step", problems=problems)
+
+
+def events_of(rows: Sequence[StepEvent]) -> list[Any]:
+    return [event_from_json(row.payload) for row in rows]
+
+
+def steps_of(state: RunState | None, history: Sequence[StepEvent], plan: RunPlan | None) -> tuple[StepView, ...]:
+    """The steps in order: as they were done, or, where nothing was done yet, as they are planned."""
+    if state is None:
+        return ()
+    if history:
+        times = _times(history)
+        return tuple(_done_step(state.graph, state, name, times.get(name, [])) for name in state.graph.order)
+    kept = (_done_step(state.graph, state, name, []) for name, node in state.nodes.items() if node.kept)
+    return (*kept, *(_planned_step(step) for step in (plan.plan["steps"] if plan else ())))
+
+
+def _planned_step(step: Json) -> StepView:
+    problem = step.get("problem")
+    return StepView(
+        node=step["node"],
+        name=step["name"],
+        type=step["type"],
+        state="failed" if problem else "pending",
+        attempt=0,
+        change=step.get("change"),
+        error=problem,
+        maybe=step.get("maybe", False),
+    )
+
+
+def _times(events: Sequence[StepEvent]) -> dict[str, list[StepEvent]]:
+    found: dict[str, list[StepEvent]] = {}
+    for event in events:
+        found.setdefault(event.node, []).append(event)
+    return found
+
+
+def _done_step(graph: Graph, state: RunState, name: str, events: Sequence[StepEvent]) -> StepView:
+    node, now = graph.nodes[name], state.node(name)
+    return StepView(
+        node=name,
+        name=node.node.name or name,
+        type=node.node.type,
+        state=now.state,
+        attempt=now.attempt,
+        output=now.output,
+        change=_plain(now.change),
+        error=_plain(now.error),
+        params=_plain(now.params),
+        port=now.port,
+        adopted=now.adopted,
+        kept=now.kept,
+        waiting_for=_plain(now.waiting_for),
+        started_at=events[0].at if events else None,
+        finished_at=events[-1].at if events and _over(now) else None,
+        attempts=tuple(_attempt(event) for event in events),
+    )
+
+
+def _over(now: NodeState) -> bool:
+    return now.terminal
+
+
+def _plain(value: Mapping[str, Any] | None) -> Json | None:
+    return None if value is None else dict(value)
+
+
+def _attempt(event: StepEvent) -> Json:
+    error = event.payload.get("error")
+    return {
+        "seq": event.seq,
+        "kind": event.kind,
+        "attempt": event.attempt,
+        "at": event.at.isoformat(),
+        "error": error,
+        "retry_at": event.payload.get("retry_at"),
+        "what": event.payload.get("what"),
+    }
+
+
+def plans_together(rows: Sequence[tuple[Run, RunPlan]]) -> tuple[Json, ...]:
+    """The plans of a batch's rows as one."""
+    return tuple(
+        {**step, "node": f"{run.row_number}:{step['node']}", "name": f"{run.label} · {step['name']}"}
+        for run, plan in rows
+        for step in plan.plan["steps"]
+    )
+
+
+def reveal_view(reveal: Reveal) -> RevealView:
+    return RevealView(
+        id=reveal.id,
+        node=reveal.node,
+        name=reveal.name,
+        title=reveal.title,
+        expires_at=reveal.expires_at,
+        revealed_at=reveal.revealed_at,
+    )
+
+
+def approval_fields(approval: Approval, decisions: Sequence[ApprovalDecision], names: Mapping[UUID, str]) -> Json:
+    """What an approval shows, whoever looks."""
+    rule = approval.rule
+    said = [
+        DecisionView(name=names.get(d.account_id, ""), decision=d.decision, reason=d.reason, at=d.at)
+        for d in decisions
+        if d.approval_id == approval.id
+    ]
+    return {
+        "id": approval.id,
+        "run_id": approval.run_id,
+        "node": approval.node,
+        "title": approval.title,
+        "why": rule.get("reason", ""),
+        "roles": tuple(rule.get("roles", ())),
+        "people": tuple(rule.get("people", ())),
+        "silence": rule.get("silence", "deny"),
+        "reminded_at": approval.reminded_at,
+        "count": rule.get("count", 1),
+        "nodes": tuple(rule.get("nodes", ())),
+        "state": approval.state,
+        "seal": approval.seal,
+        "asked_by": names.get(approval.asked_by, "") if approval.asked_by else "",
+        "asked_at": approval.asked_at,
+        "deadline": approval.deadline,
+        "decisions": tuple(said),
+        "change": rule.get("change"),
+    }

@@ -1,0 +1,145 @@
+"""Runs: looking at them, and what people ask of them. Starting one is in :mod:`app.services.starts`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import select
+
+from app.core.context import Context
+from app.core.settings import get_settings
+from app.data.models.runs import Run
+from app.data.session import tenant_session
+from app.engine.runtime.channel import listen
+from app.engine.runtime.hub import hub_of
+from app.services.planned_batches import start_planned_batch
+from app.services.run_again import again
+from app.services.run_control import cancel, pause, resume, retry, settle
+from app.services.run_loading import find, rows_in, view_of
+from app.services.run_moments import at
+from app.services.run_search import Wanted, newest_fitting
+from app.services.run_views import RunRow, RunView, row_fields
+from app.services.starts import check_table, start, start_batch
+from app.services.undos import undo
+
+__all__ = [
+    "again",
+    "at",
+    "cancel",
+    "check_table",
+    "client_events",
+    "events",
+    "get",
+    "list_runs",
+    "outcome",
+    "pause",
+    "resume",
+    "retry",
+    "rows_of",
+    "settle",
+    "start",
+    "start_batch",
+    "start_planned_batch",
+    "undo",
+]
+
+Json = dict[str, Any]
+OVER = ("succeeded", "failed", "cancelled")
+PAGE = 50
+_LOOK_S = 15.0
+_COALESCED_S = 0.25
+
+
+async def list_runs(
+    ctx: Context,
+    *,
+    state: Sequence[str] = (),
+    workflow: UUID | None = None,
+    mode: str | None = None,
+    kind: str | None = None,
+    search: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: UUID | None = None,
+    limit: int = PAGE,
+) -> list[RunRow]:
+    """The client's runs, newest first; rows of a batch are left to :func:`rows_of`, unless there is a ``search``.
+
+    ``before`` is the id of the last run of the page before. ``search`` is beginnings of words, all of which a run must
+    have in its label, the values of its inputs, or what it failed of.
+    """
+    ctx.require("run.read")
+    wanted = Wanted(ctx.client_id, state, workflow, mode, kind, search, since, until, before, limit)
+    async with tenant_session(ctx) as session:
+        return [RunRow(**row_fields(run, name)) for run, name in await newest_fitting(session, wanted)]
+
+
+async def rows_of(ctx: Context, batch_id: UUID) -> list[RunRow]:
+    """The rows of a batch, in the table's order."""
+    ctx.require("run.read")
+    async with tenant_session(ctx) as session:
+        head, name = await find(session, ctx, batch_id)
+        return list(await rows_in(session, ctx, head, name))
+
+
+async def get(ctx: Context, run_id: UUID) -> RunView:
+    """One run with its steps, plan, approvals and secrets to hand over. Raises Missing."""
+    ctx.require("run.read")
+    async with tenant_session(ctx) as session:
+        run, name = await find(session, ctx, run_id)
+        return await view_of(session, ctx, run, name)
+
+
+async def outcome(ctx: Context, run_id: UUID, wait_s: float) -> RunView:
+    """The run as soon as it is over, or as it is after ``wait_s`` seconds. Raises Missing."""
+    ctx.require("run.read")
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait_s
+    async with hub_of(get_settings().redis_url).reading(ctx.client_id, run_id) as pile:
+        while (left := until - loop.time()) > 0:
+            look, news = await pile.take(min(left, _LOOK_S))
+            if (look or not news) and await _state(ctx, run_id) in OVER:
+                break
+            if any(each.state in OVER for each in news):
+                break
+    return await get(ctx, run_id)
+
+
+async def _state(ctx: Context, run_id: UUID) -> str | None:
+    async with tenant_session(ctx) as session:
+        query = select(Run.state).where(Run.client_id == ctx.client_id, Run.id == run_id)
+        return (await session.exec(query)).first()
+
+
+async def events(ctx: Context, run_id: UUID) -> AsyncGenerator[RunView, None]:
+    """The run now, and again after each change, until it is over. Changes that come together are seen as one."""
+    view = await get(ctx, run_id)
+    yield view
+    if view.state in OVER:
+        return
+    async with aclosing(listen(get_settings().redis_url, ctx.client_id, run_id)) as news:
+        async for _ in news:
+            fresh = await get(ctx, run_id)
+            if fresh != view:
+                view = fresh
+                yield view
+            if view.state in OVER:
+                return
+
+
+async def client_events(ctx: Context) -> AsyncGenerator[Json, None]:
+    """What runs of the client have come further: ``{"look", "runs": [{"id", "seq", "state"}]}``, four times a second at
+    most. ``look`` says that something may have been missed (always so at first): read the list anew."""
+    ctx.require("run.read")
+    async with hub_of(get_settings().redis_url).reading(ctx.client_id) as pile:
+        while True:
+            look, news = await pile.take(_LOOK_S)
+            if look or news:
+                runs = [{"id": str(each.run), "seq": each.seq, "state": each.state} for each in news]
+                yield {"look": look, "runs": runs}
+                await asyncio.sleep(_COALESCED_S)

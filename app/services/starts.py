@@ -1,0 +1,371 @@
+"""Starting runs: one, or a table of them. Everything is checked before anything is stored.
+
+The reverse of a run is started in :mod:`app.services.undos`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Invalid, Missing, OpsloomError, Problem, Stale
+from app.core.ids import new_id
+from app.core.settings import get_settings
+from app.data.models.runs import Run
+from app.data.models.workflows import Workflow
+from app.data.repositories import audit
+from app.data.repositories import runs as run_rows
+from app.data.session import after_commit, tenant_session
+from app.engine.core.document import Document, content_hash, parse_document
+from app.engine.runtime.ending import wake_run
+from app.engine.runtime.wakeup import wake
+from app.services import workflow_checks, workflow_versions
+from app.services.inputs import CheckedRow, check_rows, checked
+from app.services.run_rules import priority_of, slots_of
+
+Json = dict[str, Any]
+Mode = Literal["plan", "apply"]
+_OVER = ("succeeded", "failed", "cancelled")
+_KEY_CONSTRAINT = "runs_idempotency_key"
+
+
+class NotPublished(OpsloomError):
+    """The workflow has no published version, and none was named."""
+
+    status = 409
+    code = "not_published"
+
+
+async def start(
+    ctx: Context,
+    *,
+    workflow: UUID | str,
+    inputs: Mapping[str, Any] | None = None,
+    mode: Mode = "plan",
+    version: int | None = None,
+    draft: Json | None = None,
+    plan: UUID | None = None,
+    idempotency_key: str | None = None,
+    only_node: str | None = None,
+    priority: str = "normal",
+) -> UUID:
+    """Queue a run and give its id. The same ``idempotency_key`` gives the run that it started the first time.
+
+    Without ``version`` the published one is taken; ``draft`` is a document to plan (or of which to try one step) as it
+    is. ``plan`` names the plan run whose seal must still hold; its inputs and document are used. Of a client's runs
+    those of a higher ``priority`` (``low``, ``normal``, ``high``) are taken first.
+
+    Raises Invalid naming each input or node that is wrong, Missing, NotPublished, Stale for a plan that is not one.
+    """
+    asked = Asked(workflow, mode, inputs or {}, idempotency_key)
+    _allowed(ctx, mode)
+    urgency = priority_of(ctx, priority)
+
+    async def work(session: AsyncSession) -> UUID:
+        return await _start(
+            session,
+            ctx,
+            asked,
+            version=version,
+            draft=draft,
+            plan=plan,
+            only_node=only_node,
+            trigger=None,
+            priority=urgency,
+        )
+
+    return await once(ctx, asked, work)
+
+
+async def start_in(
+    session: AsyncSession,
+    ctx: Context,
+    *,
+    workflow: UUID | str,
+    inputs: Mapping[str, Any],
+    mode: Mode,
+    version: int | None,
+    idempotency_key: str,
+    trigger: Json,
+) -> UUID:
+    """As :func:`start`, inside the transaction of what starts the run by itself; ``trigger`` is kept with the run.
+
+    Raises sqlalchemy's IntegrityError where another transaction has just started a run with this key.
+    """
+    _allowed(ctx, mode)
+    asked = Asked(workflow, mode, inputs, idempotency_key)
+    return await _start(session, ctx, asked, version=version, draft=None, plan=None, only_node=None, trigger=trigger)
+
+
+async def start_batch(
+    ctx: Context,
+    *,
+    workflow: UUID | str,
+    rows: Sequence[Mapping[str, Any]],
+    mode: Mode = "plan",
+    skip_invalid: bool = False,
+    version: int | None = None,
+    idempotency_key: str | None = None,
+    priority: str = "normal",
+) -> UUID:
+    """Queue one batch for the rows of a table and give its id.
+
+    Raises Invalid with every wrong row and its reason, unless ``skip_invalid``: wrong rows are then held back, with
+    their reasons kept. Nothing starts where no row is right.
+    """
+    asked = Asked(workflow, mode, {}, idempotency_key, kind="batch")
+    _allowed(ctx, mode)
+    urgency = priority_of(ctx, priority)
+
+    async def work(session: AsyncSession) -> UUID:
+        return await _start_batch(
+            session, ctx, asked, rows, skip_invalid=skip_invalid, version=version, priority=urgency
+        )
+
+    return await once(ctx, asked, work)
+
+
+async def check_table(
+    ctx: Context, *, workflow: UUID | str, rows: Sequence[Mapping[str, Any]], version: int | None = None
+) -> list[CheckedRow]:
+    """What is wrong with each row, before anything is started."""
+    ctx.require("run.plan")
+    async with tenant_session(ctx) as session:
+        flow = await workflow_versions.find(session, ctx, workflow)
+        probe = Run(client_id=ctx.client_id, workflow_id=flow.id, document_hash="", mode="plan")
+        document = await _choose(session, ctx, flow, probe, version, None)
+    return check_rows(document.inputs, rows)
+
+
+def label_of(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    """A few words by which people know a run: the first required text input, or the first text there is."""
+    names = [*schema.get("required", ()), *schema.get("properties", {})]
+    texts = (inputs.get(name) for name in names)
+    return next((value for value in texts if isinstance(value, str) and value), "")[:200]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a start asks for, as far as a repeated idempotency key must ask for the same."""
+
+    workflow: UUID | str
+    mode: Mode
+    inputs: Mapping[str, Any]
+    key: str | None
+    kind: str = "run"
+
+
+def _allowed(ctx: Context, mode: Mode) -> None:
+    ctx.require("run.plan" if mode == "plan" else "run.start")
+    check_mode(mode)
+
+
+async def once(ctx: Context, asked: Asked, work: Callable[[AsyncSession], Awaitable[UUID]]) -> UUID:
+    """Do it in a transaction of its own. Where somebody starts a run with the same key meanwhile, theirs is the run."""
+    try:
+        async with tenant_session(ctx) as session:
+            return await work(session)
+    except IntegrityError as error:
+        if not asked.key or _KEY_CONSTRAINT not in str(error.orig):
+            raise
+    async with tenant_session(ctx) as session:
+        earlier = await by_key(session, ctx, asked)
+    if earlier is None:
+        raise Stale("A run with this idempotency key has just been started.", code="idempotency_race")
+    return earlier
+
+
+async def _start(
+    session: AsyncSession,
+    ctx: Context,
+    asked: Asked,
+    *,
+    version: int | None,
+    draft: Json | None,
+    plan: UUID | None,
+    only_node: str | None,
+    trigger: Json | None,
+    priority: int = 0,
+) -> UUID:
+    if earlier := await by_key(session, ctx, asked):
+        return earlier
+    flow = await workflow_versions.find(session, ctx, asked.workflow)
+    run = Run(client_id=ctx.client_id, id=new_id(), workflow_id=flow.id, document_hash="", mode=asked.mode)
+    if plan:
+        document = await _from_plan(session, ctx, flow, run, plan, asked.inputs)
+    else:
+        document = await _choose(session, ctx, flow, run, version, draft)
+        run.inputs = checked(document.inputs, asked.inputs)
+        run.document_hash = content_hash(document)
+        run.label = label_of(document.inputs, run.inputs)
+    run.only_node = _known_node(only_node, document) or run.only_node
+    run.idempotency_key, run.priority = asked.key, priority
+    (extra,) = await slots_of(session, ctx, document, [(None, run.inputs)])
+    run.extra = {**run.extra, **extra}
+    if trigger:
+        run.extra = {**run.extra, "trigger": trigger}
+    await queue(session, ctx, run)
+    return run.id
+
+
+async def _start_batch(
+    session: AsyncSession,
+    ctx: Context,
+    asked: Asked,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    skip_invalid: bool,
+    version: int | None,
+    priority: int,
+) -> UUID:
+    if earlier := await by_key(session, ctx, asked):
+        return earlier
+    flow = await workflow_versions.find(session, ctx, asked.workflow)
+    head = Run(
+        client_id=ctx.client_id, id=new_id(), kind="batch", workflow_id=flow.id, document_hash="", mode=asked.mode
+    )
+    document = await _choose(session, ctx, flow, head, version, None)
+    found = check_rows(document.inputs, rows)
+    _require_some(found, skip_invalid=skip_invalid)
+    head.document_hash, head.idempotency_key = content_hash(document), asked.key
+    head.label = f"{sum(not row.problems for row in found)} × {flow.name}"
+    head.extra = {"held_back": [_held_back(row) for row in found if row.problems]}
+    head.priority = priority
+    await queue(session, ctx, head)
+    good = [_as_row(document, row) for row in found if not row.problems]
+    rules = await slots_of(session, ctx, document, [(row["row_number"], row["inputs"]) for row in good])
+    rows_now = [row | {"extra": extra} for row, extra in zip(good, rules, strict=True)]
+    await run_rows.add_rows(session, ctx.client_id, head.id, rows_now)
+    return head.id
+
+
+def check_mode(mode: str) -> None:
+    """Raise Invalid for another mode than ``plan`` or ``apply``."""
+    if mode not in ("plan", "apply"):
+        message = "The mode is plan or apply."
+        raise Invalid(message, problems=[Problem("not_one_of", message, field="mode")])
+
+
+async def by_key(session: AsyncSession, ctx: Context, asked: Asked) -> UUID | None:
+    """The run that this key has started. Raises Stale where it was started for something else."""
+    if not asked.key:
+        return None
+    query = (
+        select(Run, Workflow.name)
+        .join(Workflow, (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id)))
+        .where(Run.client_id == ctx.client_id, Run.idempotency_key == asked.key)
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        return None
+    earlier, name = found
+    same = str(asked.workflow) in (str(earlier.workflow_id), name) and asked.mode == earlier.mode
+    given = all(earlier.inputs.get(key) == value for key, value in asked.inputs.items())
+    if not (same and given and asked.kind == earlier.kind):
+        message = "This idempotency key has started another run. Take a new key for another start."
+        raise Stale(message, code="idempotency_other", params={"run": str(earlier.id)})
+    return earlier.id
+
+
+async def _choose(
+    session: AsyncSession, ctx: Context, flow: Workflow, run: Run, version: int | None, draft: Json | None
+) -> Document:
+    """The document that runs; ``run`` is told which version it is, or keeps the draft itself."""
+    if draft is not None:
+        ctx.require("workflow.write")
+        document = await workflow_checks.pinned(session, ctx, parse_document(draft))
+        await workflow_checks.require_valid(session, ctx, document)
+        run.extra = {"document": document.as_json()}
+        return document
+    number = version or flow.published_version
+    if number is None:
+        raise NotPublished(f"{flow.name} has no published version yet. Publish one, or name the version to run.")
+    found = await workflow_versions.find_version(session, ctx, flow.id, number)
+    document = parse_document(found.document)
+    await workflow_checks.require_valid(session, ctx, document)
+    run.version = number
+    return document
+
+
+async def _from_plan(
+    session: AsyncSession, ctx: Context, flow: Workflow, run: Run, plan_id: UUID, inputs: Mapping[str, Any] | None
+) -> Document:
+    """Take document and inputs from the plan run; a draft that was planned becomes a version now."""
+    planned = await session.get(Run, (ctx.client_id, plan_id))
+    if planned is None or planned.mode != "plan" or planned.state != "succeeded" or planned.workflow_id != flow.id:
+        raise Stale("This is not a finished plan of this workflow.", code="plan_unusable")
+    if planned.archived_at is not None:
+        raise Stale("This plan has been archived. Plan again.", code="plan_unusable")
+    if planned.kind == "batch":
+        raise Stale("This plan is of a whole table. Start it as a batch.", code="plan_of_batch")
+    if planned.kind != "run":
+        raise Stale("This is the plan of an undo. Start that undo instead.", code="plan_of_undo")
+    if inputs and dict(inputs) != planned.inputs:
+        raise Stale("The inputs are not those of the plan.", code="plan_inputs")
+    run.sealed_plan, run.inputs, run.label = planned.id, planned.inputs, planned.label
+    run.document_hash, run.version = planned.document_hash, planned.version
+    # A plan of one step, or of a run that begins in the middle, is carried out as that and not from the beginning.
+    run.follows, run.only_node = planned.follows, planned.only_node
+    run.extra = {name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra}
+    if planned.version is not None:
+        return parse_document((await workflow_versions.find_version(session, ctx, flow.id, planned.version)).document)
+    document = parse_document(planned.extra["document"])
+    run.version = (await workflow_versions.ensure_version(session, ctx, flow, document)).version
+    return document
+
+
+def _known_node(only_node: str | None, document: Document) -> str | None:
+    if only_node and only_node not in {node.id for node in document.nodes}:
+        raise Missing("step")
+    return only_node
+
+
+async def queue(session: AsyncSession, ctx: Context, run: Run, told: Json | None = None) -> None:
+    """Store a new run, started by the actor, and have it walked once the transaction is committed.
+
+    ``told`` is what the audit trail says of it beside the usual.
+    """
+    run.started_by, run.started_by_name = ctx.actor.account_id, ctx.actor.name or ctx.actor.email
+    session.add(run)
+    await session.flush()
+    await wake_run(session, ctx.client_id, run.id, run.priority)
+    details = {
+        "mode": run.mode,
+        "kind": run.kind,
+        "workflow": str(run.workflow_id),
+        "version": run.version,
+        **(told or {}),
+    }
+    await audit.record(session, ctx, action="run_started", target=f"run:{run.id}", details=details)
+    after_commit(session, lambda: wake(get_settings().redis_url))
+
+
+def _require_some(rows: Sequence[CheckedRow], *, skip_invalid: bool) -> None:
+    problems = [problem for row in rows for problem in row.problems]
+    wrong = sum(bool(row.problems) for row in rows)
+    if problems and not skip_invalid:
+        raise Invalid(
+            f"Of {len(rows)} rows, {wrong} cannot be used as they are.", code="rows_invalid", problems=problems
+        )
+    if wrong == len(rows):
+        raise Invalid("No row is right.", code="rows_invalid", problems=problems)
+
+
+def _held_back(row: CheckedRow) -> Json:
+    return {"row": row.number, "inputs": row.inputs, "problems": [problem.as_json() for problem in row.problems]}
+
+
+def _as_row(document: Document, row: CheckedRow) -> Json:
+    return {
+        "id": new_id(),
+        "row_number": row.number,
+        "inputs": row.inputs,
+        "label": label_of(document.inputs, row.inputs),
+    }

@@ -1,0 +1,116 @@
+"""Starting the reverse of a run, or of every row of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Missing, Stale
+from app.core.ids import new_id
+from app.data.models.runs import Run
+from app.data.session import tenant_session
+from app.engine.core.undo import effects, not_undoable
+from app.services.run_loading import past_of
+from app.services.run_views import require_unarchived
+from app.services.starts import Mode, check_mode, queue
+
+_OVER = ("succeeded", "failed", "cancelled")
+
+
+async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
+    """Queue the reverse of a run, or of every row of a batch, and give its id.
+
+    Raises Stale where the run is still going, changed nothing, or is being undone already.
+    """
+    ctx.require("run.undo")
+    check_mode(mode)
+    async with tenant_session(ctx) as session:
+        # Shared with nobody who changes it: it is not archived under our hands.
+        first = await session.get(Run, (ctx.client_id, run_id), with_for_update={"read": True})
+        if first is None:
+            raise Missing("run")
+        _require_undoable(first)
+        await _require_effects(session, ctx, first)
+        if mode == "apply" and (running := await _undo_of(session, ctx, run_id)):
+            raise Stale("This run is being undone already.", code="undo_running", params={"run": str(running)})
+        reverse = _reverse(ctx, first, mode)
+        await queue(session, ctx, reverse)
+        if first.kind == "batch":
+            await _reverse_rows(session, ctx, first, reverse, mode)
+    return reverse.id
+
+
+def _require_undoable(run: Run) -> None:
+    if run.state not in _OVER:
+        raise Stale("This run is still going. Cancel it first.", code="run_going")
+    require_unarchived(run)
+    if run.mode != "apply" or run.kind in ("undo", "wave"):
+        raise _nothing()
+
+
+async def _require_effects(session: AsyncSession, ctx: Context, run: Run) -> None:
+    """Raise Stale for a run that changed nothing; what nobody knows of a step may have been a change."""
+    if run.kind == "batch":
+        rows = select(Run.summary).where(Run.client_id == ctx.client_id, Run.parent == run.id)
+        changed = any(map(_counts_change, (await session.exec(rows)).all()))
+    else:
+        state = (await past_of(session, ctx, run)).state()
+        changed = state is not None and bool(effects(state) or not_undoable(state))
+    if not changed:
+        raise _nothing()
+
+
+def _counts_change(summary: dict[str, int]) -> bool:
+    return any(summary.get(name) for name in ("add", "change", "remove", "unknown"))
+
+
+def _nothing() -> Stale:
+    return Stale("Only a run that changed something can be undone.", code="nothing_to_undo")
+
+
+async def _undo_of(session: AsyncSession, ctx: Context, run_id: UUID) -> UUID | None:
+    query = select(Run.id).where(
+        Run.client_id == ctx.client_id, Run.of == run_id, Run.mode == "apply", col(Run.state).not_in(_OVER)
+    )
+    return (await session.exec(query)).first()
+
+
+def _reverse(ctx: Context, first: Run, mode: Mode, parent: Run | None = None) -> Run:
+    return Run(
+        client_id=ctx.client_id,
+        id=new_id(),
+        kind="batch" if first.kind == "batch" else "undo",
+        of=first.id,
+        parent=parent.id if parent else None,
+        row_number=first.row_number,
+        workflow_id=first.workflow_id,
+        version=first.version,
+        document_hash=first.document_hash,
+        mode=mode,
+        inputs=first.inputs,
+        label=first.label,
+        priority=first.priority,
+        extra=_of_same_key(first),
+        started_by=ctx.actor.account_id,
+        started_by_name=ctx.actor.name or ctx.actor.email,
+    )
+
+
+def _of_same_key(first: Run) -> dict[str, Any]:
+    """What takes a run back stands in the way of the same runs as the run did, and always waits for its turn."""
+    found = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
+    return {**found, "concurrency": {**found["concurrency"], "policy": "queue"}} if "concurrency" in found else found
+
+
+async def _reverse_rows(session: AsyncSession, ctx: Context, first: Run, head: Run, mode: Mode) -> None:
+    """One undo for each row that was let go."""
+    rows = await session.exec(
+        select(Run).where(Run.client_id == ctx.client_id, Run.parent == first.id, text("(runs.extra ? 'batch_seal')"))
+    )
+    for row in rows.all():
+        session.add(_reverse(ctx, row, mode, head))

@@ -1,0 +1,315 @@
+"""Waves: one workflow of the MSP run over many clients, stage by stage, each in its own client.
+
+What is started here is a run of kind ``wave``; :mod:`app.engine.runtime.wave` carries it on. Every client that was
+chosen has a row, and one that was not run says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.clock import utcnow
+from app.core.context import Context
+from app.core.errors import Invalid, Missing, Problem, Stale
+from app.core.ids import new_id
+from app.core.settings import get_settings
+from app.data.models.runs import Run, WaveTarget
+from app.data.models.workflows import WorkflowVersion
+from app.data.repositories import audit
+from app.data.session import after_commit, tenant_session
+from app.engine.core.document import content_hash, parse_document
+from app.engine.core.waves import stages_of
+from app.engine.runtime.ending import wake_run
+from app.engine.runtime.wakeup import wake
+from app.services import clients, workflow_versions
+from app.services.clients import ClientView
+from app.services.inputs import checked
+from app.services.starts import Asked, Mode, NotPublished, by_key, check_mode, label_of
+from app.services.wave_preparing import prepare
+from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
+
+__all__ = [
+    "OVER",
+    "TargetView",
+    "WaveView",
+    "cancel",
+    "carry_out",
+    "get",
+    "list_waves",
+    "pause",
+    "resume",
+    "start",
+]
+
+Json = dict[str, Any]
+OVER = ("succeeded", "failed", "cancelled")
+MOST_CLIENTS = 2_000
+# A start that dies while it prepares the clients is taken up by a worker after this time.
+_PREPARED_WITHIN = timedelta(minutes=10)
+
+
+async def start(
+    ctx: Context,
+    *,
+    workflow: UUID | str,
+    version: int | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    mode: Mode = "plan",
+    to: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    canary: Sequence[str] = (),
+    percents: Sequence[float] = (10, 50),
+    pause_s: float | Literal["manual"] = 0.0,
+    stop_at_percent: float = 20.0,
+    plan: UUID | None = None,
+    idempotency_key: str | None = None,
+) -> UUID:
+    """Start a wave over the clients named in ``to`` (slugs) or tagged with one of ``tags``; gives its id. The same
+    ``idempotency_key`` gives the wave that it started the first time.
+
+    ``canary`` are the clients of the first stage, ``percents`` the shares of all clients after which a stage ends.
+    ``plan`` names a finished wave of mode plan: each client's run must then still do what was planned there.
+
+    Raises Forbidden, Missing, NotPublished, and Invalid naming each client, share or input that is wrong.
+    """
+    ctx.require("wave.start")
+    check_mode(mode)
+    asked = Asked(workflow, mode, inputs or {}, idempotency_key, kind="wave")
+    over = {"to": sorted(set(to)), "tags": sorted(set(tags))}
+    if earlier := await _earlier(ctx, asked, over):
+        return earlier
+    chosen = await _chosen(ctx, to, tags)
+    _check_rules(chosen, canary, percents, pause_s, stop_at_percent)
+    stages = stages_of([one.slug for one in chosen], canary, percents)
+    head, origin = await _head(ctx, workflow, version, inputs or {}, mode, plan)
+    rules = {"canary": list(canary), "percents": list(percents), "stages": len(stages), "over": over}
+    head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}}
+    place = {slug: number for number, stage in enumerate(stages) for slug in stage}
+    head.idempotency_key = idempotency_key
+    try:
+        await _store(ctx, head, chosen, place)
+    except IntegrityError:
+        # Somebody started it with the same key at the same moment: theirs is the wave.
+        if not idempotency_key or not (earlier := await _earlier(ctx, asked, over)):
+            raise
+        return earlier
+    for client in chosen:
+        await prepare(ctx, head, client, origin, plan)
+    await _wake(ctx, head.id)
+    return head.id
+
+
+async def _earlier(ctx: Context, asked: Asked, over: Json) -> UUID | None:
+    """The wave that this key has started. Raises Stale where it was started for something else."""
+    if not asked.key:
+        return None
+    async with tenant_session(ctx) as session:
+        found = await by_key(session, ctx, asked)
+        if found and (await _find(session, ctx, found)).extra["wave"].get("over") != over:
+            message = "This idempotency key has started another wave. Take a new key for another start."
+            raise Stale(message, code="idempotency_other", params={"run": str(found)})
+    return found
+
+
+async def carry_out(ctx: Context, plan: UUID) -> UUID:
+    """Start the wave that was planned, over the clients that could be planned, by the same rules; gives its id."""
+    view = await get(ctx, plan)
+    async with tenant_session(ctx) as session:
+        rules = (await _find(session, ctx, plan)).extra["wave"]
+    to = [target.client for target in view.targets if target.state == "succeeded"]
+    return await start(
+        ctx,
+        workflow=view.workflow_id,
+        mode="apply",
+        to=to,
+        canary=[slug for slug in rules["canary"] if slug in to],
+        percents=rules["percents"],
+        pause_s=rules["pause_s"],
+        stop_at_percent=rules["stop_at_percent"],
+        plan=plan,
+    )
+
+
+async def list_waves(ctx: Context, *, limit: int = 50) -> list[WaveView]:
+    """The waves that were started from this client, newest first, without their clients."""
+    ctx.require("run.read")
+    async with tenant_session(ctx) as session:
+        query = select(Run).where(Run.client_id == ctx.client_id, Run.kind == "wave").order_by(col(Run.id).desc())
+        found = (await session.exec(query.limit(min(limit, 200)))).all()
+        return [wave_view(run, (await workflow_versions.find(session, ctx, run.workflow_id)).name) for run in found]
+
+
+async def get(ctx: Context, wave_id: UUID, *, steps: bool = False) -> WaveView:
+    """One wave with its clients, with ``steps`` also the matrix of clients and step states. Raises Missing."""
+    ctx.require("run.read")
+    async with tenant_session(ctx) as session:
+        run = await _find(session, ctx, wave_id)
+        name = (await workflow_versions.find(session, ctx, run.workflow_id)).name
+        targets = (await session.exec(_targets_of(ctx, wave_id))).all()
+    matrix = await matrix_of(ctx, targets) if steps else {}
+    return wave_view(run, name).model_copy(
+        update={"targets": tuple(target_view(target, matrix.get(target.target, {})) for target in targets)}
+    )
+
+
+async def pause(ctx: Context, wave_id: UUID) -> None:
+    """Let no further stage begin; runs that have begun go on. Raises Stale where it is over."""
+    await _ask(ctx, wave_id, "wave_paused", {"paused": True})
+
+
+async def resume(ctx: Context, wave_id: UUID) -> None:
+    """Go on: after a pause, after too many failures (which are then accepted), or with the next stage."""
+    ctx.require("wave.start")
+    view = await get(ctx, wave_id)
+    failed = sum(target.state in ("failed", "cancelled") for target in view.targets)
+    await _ask(ctx, wave_id, "wave_resumed", {"paused": False, "accepted": failed, "released_stages": view.begun + 1})
+
+
+async def cancel(ctx: Context, wave_id: UUID) -> None:
+    """Ask every run of the wave to stop; clients that have not begun are not run. Raises Stale where it is over."""
+    ctx.require("run.cancel")
+    await _ask(ctx, wave_id, "wave_cancel_asked", {}, cancelled=True)
+
+
+async def _chosen(ctx: Context, to: Sequence[str], tags: Sequence[str]) -> list[ClientView]:
+    """The clients by slug; those that were named must be there for whoever starts the wave."""
+    if ctx.actor.account_id is None:
+        message = "A wave is started by a person, who may enter the clients. Say who: --as EMAIL."
+        raise Invalid(message, code="wave_needs_person", problems=[Problem("wave_needs_person", message, field="as")])
+    mine = {client.slug: client for client in await clients.clients_of(ctx.actor)}
+    unknown = [slug for slug in to if slug not in mine]
+    problems = [_problem("unknown_client", f"There is no client {slug}.", "to", slug) for slug in unknown]
+    if problems:
+        raise Invalid("Not every client is there.", problems=problems)
+    wanted = {slug for slug, client in mine.items() if slug in to or (not client.is_msp and set(tags) & {*client.tags})}
+    if not wanted:
+        problem = _problem("no_clients", "Name clients, or tags that clients have.", "to", "")
+        raise Invalid(problem.message, code="no_clients", problems=[problem])
+    if len(wanted) > MOST_CLIENTS:
+        problem = _problem("too_many_clients", f"A wave runs over at most {MOST_CLIENTS} clients.", "to", "")
+        raise Invalid(problem.message, code="too_many_clients", problems=[problem])
+    return [mine[slug] for slug in sorted(wanted)]
+
+
+def _problem(code: str, message: str, field: str, value: object) -> Problem:
+    return Problem(code, message, field=field, params={"value": value})
+
+
+def _check_rules(
+    chosen: Sequence[ClientView],
+    canary: Sequence[str],
+    percents: Sequence[float],
+    pause_s: float | str,
+    stop_at_percent: float,
+) -> None:
+    slugs = {client.slug for client in chosen}
+    found = [
+        _problem("not_in_wave", f"{slug} is not among the clients of the wave.", "canary", slug)
+        for slug in canary
+        if slug not in slugs
+    ]
+    found += [
+        _problem("bad_percent", "A share is more than 0 and at most 100.", "percents", percent)
+        for percent in percents
+        if not 0 < percent <= 100
+    ]
+    if list(percents) != sorted(percents):
+        found.append(_problem("bad_percent", "The shares must grow.", "percents", list(percents)))
+    if pause_s != "manual" and not 0 <= float(pause_s) <= 604_800:
+        found.append(_problem("bad_pause", "A pause is at most a week.", "pause_s", pause_s))
+    if not 0 <= stop_at_percent <= 100:
+        found.append(_problem("bad_percent", "A share is at most 100.", "stop_at_percent", stop_at_percent))
+    if found:
+        raise Invalid("The wave cannot be run like this.", problems=found)
+
+
+async def _head(
+    ctx: Context, workflow: UUID | str, version: int | None, inputs: Mapping[str, Any], mode: Mode, plan: UUID | None
+) -> tuple[Run, WorkflowVersion]:
+    """The wave's own run, and the version that all clients get."""
+    async with tenant_session(ctx) as session:
+        flow = await workflow_versions.find(session, ctx, workflow)
+        number = version or flow.published_version
+        if plan:
+            planned = await _find(session, ctx, plan)
+            if planned.mode != "plan" or planned.state not in OVER or planned.workflow_id != flow.id:
+                raise Stale("This is not a finished plan of this workflow.", code="plan_unusable")
+            number, inputs = planned.version, planned.inputs
+        if number is None:
+            raise NotPublished(f"{flow.name} has no published version yet. Publish one, or name the version to run.")
+        found = await workflow_versions.find_version(session, ctx, flow.id, number)
+        document = parse_document(found.document)
+        run = Run(client_id=ctx.client_id, id=new_id(), kind="wave", workflow_id=flow.id, document_hash="", mode=mode)
+        run.version, run.document_hash, run.sealed_plan = number, content_hash(document), plan
+        run.inputs = checked(document.inputs, inputs)
+        run.label = label_of(document.inputs, run.inputs) or flow.name
+    return run, found
+
+
+async def _store(ctx: Context, head: Run, chosen: Sequence[ClientView], place: Mapping[str, int]) -> None:
+    """The wave and its clients, before any of them is touched. A worker looks at it should we not come back."""
+    head.started_by, head.started_by_name = ctx.actor.account_id, ctx.actor.name or ctx.actor.email
+    async with tenant_session(ctx) as session:
+        session.add(head)
+        await session.flush()
+        for client in chosen:
+            session.add(
+                WaveTarget(
+                    client_id=ctx.client_id,
+                    run_id=head.id,
+                    target=client.id,
+                    slug=client.slug,
+                    name=client.name,
+                    stage=place[client.slug],
+                )
+            )
+        await wake_run(session, ctx.client_id, head.id, at=utcnow() + _PREPARED_WITHIN)
+        details = {"mode": head.mode, "workflow": str(head.workflow_id), "version": head.version}
+        details["clients"] = [client.slug for client in chosen]
+        await audit.record(session, ctx, action="wave_started", target=f"run:{head.id}", details=details)
+
+
+async def _wake(ctx: Context, wave_id: UUID) -> None:
+    async with tenant_session(ctx) as session:
+        await wake_run(session, ctx.client_id, wave_id)
+        after_commit(session, lambda: wake(get_settings().redis_url))
+
+
+async def _find(session: AsyncSession, ctx: Context, wave_id: UUID, *, lock: bool = False) -> Run:
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.id == wave_id, Run.kind == "wave")
+    found = (await session.exec(query.with_for_update() if lock else query)).first()
+    if found is None:
+        raise Missing("wave")
+    return found
+
+
+def _targets_of(ctx: Context, wave_id: UUID) -> Any:
+    return (
+        select(WaveTarget)
+        .where(WaveTarget.client_id == ctx.client_id, WaveTarget.run_id == wave_id)
+        .order_by(col(WaveTarget.stage), col(WaveTarget.slug))
+    )
+
+
+async def _ask(ctx: Context, wave_id: UUID, action: str, extra: Json, *, cancelled: bool = False) -> None:
+    if not cancelled:
+        ctx.require("wave.start")
+    async with tenant_session(ctx) as session:
+        run = await _find(session, ctx, wave_id, lock=True)
+        if run.state in OVER:
+            raise Stale("This wave is over already.", code="run_over")
+        run.extra = {**run.extra, **extra}
+        if cancelled:
+            run.cancel_requested_at = run.cancel_requested_at or utcnow()
+        session.add(run)
+        await session.flush()
+        await wake_run(session, ctx.client_id, run.id)
+        await audit.record(session, ctx, action=action, target=f"run:{run.id}")
+        after_commit(session, lambda: wake(get_settings().redis_url))

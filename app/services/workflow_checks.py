@@ -1,0 +1,85 @@
+"""What is wrong with a workflow for one client; the versions of its sub-workflows written into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Invalid, Missing, Problem
+from app.data.models.clients import Client
+from app.data.models.connections import Connection
+from app.engine.core.document import Document, Node, parse_document
+from app.engine.core.validation import validate as validate_document
+from app.engine.steps.registry import catalogue as step_catalogue
+from app.services.workflow_versions import by_name, find, find_version
+
+Json = dict[str, Any]
+
+
+async def pinned(session: AsyncSession, ctx: Context, document: Document) -> Document:
+    """``document`` with each sub-workflow's version written into its step, so that what runs never changes under it.
+
+    A step whose workflow or version is not there is left empty, which validation then says.
+    """
+    nodes = tuple([await _pinned_node(session, ctx, node) for node in document.nodes])
+    return document.model_copy(update={"nodes": nodes}) if nodes != document.nodes else document
+
+
+async def _pinned_node(session: AsyncSession, ctx: Context, node: Node) -> Node:
+    info = step_catalogue().get(node.type)
+    if info is None or info.body is None:
+        return node
+    if info.body != "workflow":
+        try:
+            body = await pinned(session, ctx, parse_document(node.body)) if node.body is not None else None
+        except Invalid:
+            return node  # validation says what is wrong with it
+        return node.model_copy(update={"body": body.as_json() if body else None})
+    return node.model_copy(update={"body": await _version_named(session, ctx, node.params)})
+
+
+async def _version_named(session: AsyncSession, ctx: Context, params: Mapping[str, Any]) -> Json | None:
+    """The document of the version that a sub-workflow step names; the published one where it names none."""
+    name, number = params.get("workflow"), params.get("version")
+    try:
+        flow = await find(session, ctx, name) if isinstance(name, str) and name else None
+        wanted = number if isinstance(number, int) else flow and flow.published_version
+        return (await find_version(session, ctx, flow.id, wanted)).document if flow and wanted else None
+    except Missing:
+        return None
+
+
+async def problems_of(session: AsyncSession, ctx: Context, document: Document) -> list[Problem]:
+    """What is wrong with a parsed document, given the client's connections and variables."""
+    rows = await session.exec(
+        select(Connection.alias, Connection.platform).where(
+            Connection.client_id == ctx.client_id, col(Connection.removed_at).is_(None)
+        )
+    )
+    client = (await session.exec(select(Client).where(Client.client_id == ctx.client_id))).one()
+    found = list(validate_document(document, step_catalogue(), dict(rows.all()), client.variables))
+    return [*found, *await _handler_problems(session, ctx, document)]
+
+
+async def _handler_problems(session: AsyncSession, ctx: Context, document: Document) -> list[Problem]:
+    """A handler that is not there yet is no error: it may be published any time before something fails."""
+    if document.error_handler is None:
+        return []
+    name = document.error_handler.workflow
+    handler = await by_name(session, ctx, name)
+    if handler is not None and handler.published_version is not None:
+        return []
+    message = f"The client has no published workflow called {name}, so nothing would be started when a run fails."
+    params = {"workflow": name}
+    return [Problem("no_handler", message, field="error_handler.workflow", params=params, severity="warning")]
+
+
+async def require_valid(session: AsyncSession, ctx: Context, document: Document) -> None:
+    """Raise Invalid with every error of ``document``; warnings pass."""
+    errors = [p for p in await problems_of(session, ctx, document) if p.severity == "error"]
+    if errors:
+        raise Invalid("Some things have to be mended first.", code="document_invalid", problems=errors)

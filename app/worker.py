@@ -1,0 +1,98 @@
+"""Composition root of a worker process: nothing of the web application is loaded here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from uuid import UUID
+
+from psycopg_pool import AsyncConnectionPool
+
+from app.core.logging import configure_logging
+from app.core.settings import Settings, get_settings
+from app.data import routing
+from app.data.vault import get_vault
+from app.engine.runtime.channel import Announcer
+from app.engine.runtime.dispatch import Dispatch
+from app.engine.runtime.engine import Engine
+from app.engine.runtime.history import keep_history
+from app.engine.runtime.pace import Pace
+from app.engine.runtime.pump import Pump
+from app.engine.runtime.scheduler import keep_time
+from app.engine.runtime.store import Store
+from app.engine.runtime.wakeup import wake
+from app.engine.runtime.worker import serve
+
+Built = tuple[Dispatch, Pump, Callable[[], Awaitable[None]]]
+
+
+def pool_of(settings: Settings) -> AsyncConnectionPool:
+    """Connections of the engine itself: each statement is a transaction of its own."""
+    return AsyncConnectionPool(
+        settings.database_url("worker"),
+        min_size=1,
+        max_size=settings.database_pool_size,
+        kwargs={"autocommit": True, "prepare_threshold": None, "application_name": "opsloom-worker"},
+        check=None,
+        open=False,
+        # Short, so that a worker is back seconds after the database: the pool's own attempts get rarer and rarer.
+        timeout=5,
+        reconnect_timeout=3,
+    )
+
+
+async def build(settings: Settings, worker_id: UUID) -> Built:
+    """The engine of one worker, on the running event loop."""
+    from app.services.connections import open_client
+
+    routing.configure("worker", settings)
+    pool = pool_of(settings)
+    await pool.open()
+    announcer = Announcer(settings.redis_url)
+    announcer.start()
+    pace = Pace(settings.redis_url)
+    engine = Engine(
+        store=Store(pool, worker_id),
+        announcer=announcer,
+        pace=pace,
+        open_client=open_client,
+        vault=get_vault("worker"),
+        wake=partial(wake, settings.redis_url),
+    )
+    dispatch = Dispatch(pool, worker_id)
+    pump = Pump(dispatch, engine.begin)
+
+    async def close() -> None:
+        await announcer.aclose()
+        await pace.aclose()
+        await pool.close()
+        await routing.dispose()
+
+    return dispatch, pump, close
+
+
+def run_worker() -> None:
+    """Work until told to stop."""
+    settings = get_settings()
+    configure_logging(settings.log_level, part="worker")
+    serve(settings.redis_url, settings.database_url("worker"), partial(build, settings))
+
+
+def run_scheduler() -> None:
+    """Keep time, and find dead workers, until told to stop."""
+    settings = get_settings()
+    configure_logging(settings.log_level, part="scheduler")
+    asyncio.run(_keep_time(settings))
+
+
+async def _keep_time(settings: Settings) -> None:
+    from app.services.triggers.keeping import serve as serve_triggers
+
+    routing.configure("scheduler", settings)
+    try:
+        dsn = settings.database_url("scheduler")
+        archive = partial(keep_history, dsn, settings.archive_folder, settings.history_days)
+        await keep_time(dsn, partial(wake, settings.redis_url), serve_triggers, archive)
+    finally:
+        await routing.dispose()

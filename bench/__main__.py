@@ -1,0 +1,69 @@
+"""`make bench`: one JSON object a line for each workload."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any
+
+from bench.builder_drop import builder_drop
+from bench.bulk import bulk_starts
+from bench.chain import chain_1000
+from bench.fanout import fanout_1000
+from bench.first_page import first_page
+from bench.first_page import missing as no_browser
+from bench.history import history_10m
+from bench.memory import memory
+from bench.one_step import one_step_http
+from bench.recovery import recovery
+from bench.rls_cost import rls_cost
+from bench.stack import bench_stack
+from bench.tenants import tenants_10k
+from bench.windmill import windmill_heavy, windmill_light
+
+WORKLOADS = {
+    "chain_1000": chain_1000,
+    "fanout_1000": fanout_1000,
+    "windmill_light": windmill_light,
+    "windmill_heavy": windmill_heavy,
+    "tenants_10k": tenants_10k,
+    "history_10m": history_10m,
+    "recovery": recovery,
+    "bulk_starts": bulk_starts,
+    "rls_cost": rls_cost,
+    "memory": memory,
+}
+# Measured from outside, on a product of their own.
+WHOLE = {"one_step_http": one_step_http, "first_page": first_page, "builder_drop": builder_drop}
+IN_A_BROWSER = {"first_page", "builder_drop"}
+RUNS = 5
+
+
+def main() -> int:
+    """Measure what was asked for, or everything."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=sorted(WORKLOADS | WHOLE), help="one workload")
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each, of which the median is told")
+    asked = parser.parse_args()
+    for name in [asked.only] if asked.only else [*WORKLOADS, *WHOLE]:
+        found = _measured(name, asked.runs)
+        if found:
+            print(json.dumps(found), flush=True)
+    return 0
+
+
+def _measured(name: str, runs: int) -> dict[str, Any] | None:
+    """The figures of one workload, None where it cannot be measured here."""
+    if name in WHOLE:
+        if name in IN_A_BROWSER and (reason := no_browser()):
+            print(f"{name}: not measured, {reason}.", file=sys.stderr)
+            return None
+        return WHOLE[name](runs)
+    with bench_stack() as bench:
+        return asyncio.run(WORKLOADS[name](bench, runs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

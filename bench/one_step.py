@@ -1,0 +1,74 @@
+"""one_step_http: a run of one step, asked for over HTTP, until its result has come back over HTTP."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+
+from app.embedded.layout import Layout
+from bench.limits import fsync_us
+from bench.peers import Peers
+from bench.product import running_product
+from bench.waiting import document, p50_p99, superuser_of
+
+WARM, TIMED = 20, 200
+_CLIENT = "contoso"
+
+
+def one_step_http(times: int) -> dict[str, Any]:
+    """Milliseconds of a request that starts a run and is answered when the run is over, on a warm product.
+
+    The limit is the same client's time for the liveness answer of the same server.
+    """
+    with running_product() as product:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(document("one step", ["only"]), file)
+            file.flush()
+            product.opsloom("workflow", "import", file.name, "--client", _CLIENT)
+        token = product.json("token", "create", "--account", product.account("owner")["email"], "--client", _CLIENT)
+        headers = {"Authorization": f"Bearer {token['token']}"}
+        medians, slowest, bare = [], [], []
+        peers = Peers(superuser_of(Layout(product.home)), "one_step_http")
+        with httpx.Client(base_url=product.url, headers=headers, timeout=60, trust_env=False) as client:
+            for _ in range(WARM):
+                _one(client)
+            for _ in range(times):
+                p50, p99 = p50_p99([_one(client) for _ in range(TIMED // times)])
+                medians.append(p50)
+                slowest.append(p99)
+                bare.append(median(_alive(client) for _ in range(50)))
+                peers.measure()
+        fsync = round(fsync_us(Path(product.home)), 1)
+    return {
+        "workload": "one_step_http",
+        "unit": "ms",
+        "ours": round(median(medians), 2),
+        "limit": round(median(bare), 2),
+        "peers": peers.medians(),
+        "runs": times,
+        "fsync_us": fsync,
+        "note": f"p50; p99 {median(slowest):.1f} ms; the run is planned, sealed, walked and ended in between; peers"
+        f" through their own clients{peers.note}",
+    }
+
+
+def _one(client: httpx.Client) -> float:
+    began = time.perf_counter()
+    path, wait = f"/api/v1/clients/{_CLIENT}/runs", {"Prefer": "wait=30"}
+    answer = client.post(path, json={"workflow": "one step", "mode": "apply"}, headers=wait)
+    answer.raise_for_status()
+    took = (time.perf_counter() - began) * 1000
+    assert answer.json()["state"] == "succeeded", answer.text
+    return took
+
+
+def _alive(client: httpx.Client) -> float:
+    began = time.perf_counter()
+    client.get("/healthz").raise_for_status()
+    return (time.perf_counter() - began) * 1000

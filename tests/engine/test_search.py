@@ -1,0 +1,96 @@
+"""Runs are found by how they stand, by words of their inputs and errors, page after page; and what was done to whom."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from app.core.clock import utcnow
+from app.core.errors import Invalid
+from app.services import runs, targets
+from connectors.testing import Sandbox
+from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"email": {"type": "string"}, "word": {"type": "string"}},
+    "required": ["email"],
+}
+TRY = {"id": "count_it", "type": "flow.transform", "params": {"values": {"n": "{{ int(inputs.word) }}"}}}
+
+
+@pytest.fixture
+async def tenant(runner: Worker) -> tuple[Tenant, dict[str, UUID]]:
+    """Three runs: two that ended well, one that failed; and one that waits for a person."""
+    made = await make_tenant(NO_POLICY)
+    flow = await made.publish(chain("Try", TRY, inputs=SCHEMA))
+    ask = {"id": "ask", "type": "flow.approval", "params": {"title": "Go on?"}, "_port": "approved"}
+    asking = await made.publish(chain("Ask", ask, {"id": "n", "type": "flow.noop"}, inputs=SCHEMA))
+    ids: dict[str, UUID] = {}
+    for name, word in (("anna.keller", "1"), ("bruno.keller", "2"), ("chloe.martin", "seven")):
+        inputs = {"email": f"{name}@contoso.com", "word": word}
+        ids[name] = await runs.start(made.engineer, workflow=flow.id, mode="apply", inputs=inputs)
+        await wait_for(made.engineer, ids[name])
+    ids["waits"] = await runs.start(
+        made.engineer, workflow=asking.id, mode="apply", inputs={"email": "dora.keller@contoso.com"}
+    )
+    await wait_for(made.engineer, ids["waits"], ("waiting",))
+    return made, ids
+
+
+async def test_runs_are_found_by_words_state_and_time(tenant: tuple[Tenant, dict[str, UUID]]) -> None:
+    made, ids = tenant
+    me = made.engineer
+
+    async def found(search: str = "", **more: object) -> list[str]:
+        rows = await runs.list_runs(me, search=search, **more)  # type: ignore[arg-type]
+        names = {run_id: name for name, run_id in ids.items()}
+        return [names[row.id] for row in rows]
+
+    assert await found("keller") == ["waits", "bruno.keller", "anna.keller"]
+    assert await found("KELL con") == ["waits", "bruno.keller", "anna.keller"]
+    assert await found("anna.keller@contoso.com") == ["anna.keller"]
+    assert await found("seven count") == ["chloe.martin"], "the step that failed is a word too"
+    assert await found("email") == [], "the names of inputs are no words"
+    assert await found("ontoso") == [], "words are found by their beginning"
+    assert await found("%") == []
+    assert await found("keller", state=("waiting",)) == ["waits"]
+    assert await found("keller", state=("succeeded",)) == ["bruno.keller", "anna.keller"]
+    assert await found(state=("failed", "waiting")) == ["waits", "chloe.martin"]
+    assert await found("contoso", since=utcnow()) == []
+    assert len(await found("contoso", until=utcnow())) == 4
+    other = await make_tenant(NO_POLICY)
+    assert await runs.list_runs(other.engineer, search="keller") == []
+
+
+async def test_pages_follow_each_other(tenant: tuple[Tenant, dict[str, UUID]]) -> None:
+    made, _ = tenant
+    for search in ("", "contoso"):
+        whole = [row.id for row in await runs.list_runs(made.engineer, search=search)]
+        pages: list[UUID] = []
+        while page := await runs.list_runs(made.engineer, search=search, limit=1, before=pages[-1] if pages else None):
+            pages += [row.id for row in page]
+        assert pages == whole
+        assert len(whole) == 4
+
+
+async def test_what_was_done_to_an_account(m365: Sandbox, runner: Worker) -> None:
+    made = await make_tenant(NO_POLICY)
+    await made.connect(m365)
+    name = "liam.o'connor@sandbox.example"
+    off = {"id": "off", "type": "m365.user.disable", "connection": "m365", "params": {"user": name}}
+    flow = await made.publish(chain("Off", off))
+    run_id = await runs.start(made.engineer, workflow=flow.id, mode="apply")
+    assert (await wait_for(made.engineer, run_id)).state == "succeeded"
+    undo_id = await runs.undo(made.engineer, run_id)
+    assert (await wait_for(made.engineer, undo_id)).state == "succeeded"
+    for target in (f"m365.user:{name}", name.upper(), ""):
+        found = await targets.history(made.engineer, target=target)
+        assert [(each.run_id, each.run_kind) for each in found] == [(undo_id, "undo"), (run_id, "run")]
+        assert {each.target for each in found} == {f"m365.user:{name}"}
+    [older] = await targets.history(made.engineer, target=name, before=found[0].cursor)
+    assert older.run_id == run_id
+    assert await targets.history((await make_tenant()).engineer, target=name) == []
+    with pytest.raises(Invalid):
+        await targets.history(made.engineer, before="nonsense")

@@ -1,0 +1,186 @@
+"""Streams of a client's runs: what they tell, how they end, and that slow or vanished readers cost nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api import streams
+from app.core.ids import new_id
+from app.core.settings import get_settings
+from app.data.counters import get_redis
+from app.engine.runtime import channel
+from app.engine.runtime.channel import Announcer
+from app.engine.runtime.hub import MOST_NEWS, Hub, News, Pile, hub_of
+from app.services import auth, runs
+from tests.servers import TestStack
+from tests.stack.people import World, sign_in
+
+pytestmark = pytest.mark.usefixtures("calm")
+Json = dict[str, Any]
+
+
+@pytest.fixture
+async def session(web: TestStack, world: World) -> auth.SignedIn:
+    return await sign_in(web.superuser_dsn, world.staff["viewer"])
+
+
+def headers(session: auth.SignedIn) -> dict[str, str]:
+    return {"Cookie": f"{auth.SESSION_COOKIE}={session.token}", "Origin": get_settings().base_url}
+
+
+@pytest.fixture
+async def announcer(web: TestStack) -> AsyncIterator[Announcer]:
+    found = Announcer(web.redis_url)
+    found.start()
+    yield found
+    await found.aclose()
+
+
+@asynccontextmanager
+async def following(
+    http: httpx.AsyncClient, world: World, session: auth.SignedIn
+) -> AsyncIterator[AsyncIterator[tuple[str, Json]]]:
+    """The events of the first client's stream."""
+
+    async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, Json]]:
+        name = ""
+        async for line in answer.aiter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                yield name, json.loads(line.removeprefix("data: "))
+
+    async with http.stream("GET", f"/api/v1/clients/{world.one.slug}/events", headers=headers(session)) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield events(answer)
+
+
+async def test_a_client_hears_of_its_own_runs(world: World, http, session, announcer: Announcer) -> None:
+    mine, theirs = new_id(), new_id()
+    async with following(http, world, session) as events:
+        assert await anext(events) == ("runs", {"look": True, "runs": []})
+        while True:
+            announcer.announce(world.two.id, theirs, 9, "running")
+            announcer.announce(world.one.id, mine, 3, "running")
+            name, news = await anext(events)
+            if news["runs"]:
+                break
+        assert (name, news["runs"]) == ("runs", [{"id": str(mine), "seq": 3, "state": "running"}])
+
+
+async def test_an_end_is_told_at_once(
+    world: World, http, session, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else came just before it."""
+    monkeypatch.setattr(channel, "_COALESCE_S", 3600)
+    monkeypatch.setattr(runs, "_COALESCED_S", 0)
+    run, news = new_id(), [{"state": ""}]
+    async with following(http, world, session) as events:
+        while news[0]["state"] != "running":  # from then on the hub hears, and the announcer waits before it says more
+            announcer.announce(world.one.id, run, 1, "running")
+            announcer._ended.set()
+            news = (await anext(events))[1]["runs"] or news
+        while news[0]["state"] != "succeeded":
+            announcer.announce(world.one.id, run, 2, "succeeded")
+            news = (await anext(events))[1]["runs"] or news
+
+
+async def test_what_came_while_redis_was_lost_is_to_be_looked_for(
+    world: World, http, session, announcer: Announcer
+) -> None:
+    async with following(http, world, session) as events:
+        news: Json = {"runs": []}
+        while not news["runs"]:  # by then the hub hears
+            announcer.announce(world.one.id, new_id(), 1, "running")
+            _, news = await anext(events)
+        assert await get_redis().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        while not (await anext(events))[1]["look"]:
+            pass
+
+
+async def test_a_session_that_ended_ends_its_stream_while_it_has_news(
+    world: World, http, session, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "ASK_AGAIN_S", 0.2)
+    async with following(http, world, session) as events:
+        await anext(events)
+        await auth.sign_out(session.token)
+        seq, name, said = 0, "", {}
+        while name != "end":
+            seq += 1
+            announcer.announce(world.one.id, new_id(), seq, "running")
+            name, said = await anext(events)
+        assert said == {"reason": "signed_out"}
+
+
+async def test_a_session_has_so_many_streams_and_gets_them_back(
+    world: World, address: str, session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_STREAMS", 3)
+    limits = httpx.Limits(max_connections=10)
+    async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=30, limits=limits) as http:
+        path = f"/api/v1/clients/{world.one.slug}/events"
+        async with AsyncExitStack() as several:
+            # All are held: one that is forgotten closes its answer.
+            held = [await several.enter_async_context(following(http, world, session)) for _ in range(3)]
+            for events in held:
+                await anext(events)
+            refused = await http.get(path, headers=headers(session))
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+            assert int(refused.headers["retry-after"]) > 0
+        hub = hub_of(get_settings().redis_url)
+        while hub.readers:  # noqa: ASYNC110 - the server has no event for having noticed
+            await asyncio.sleep(0.05)
+        async with following(http, world, session) as events:
+            await anext(events)
+
+
+def test_a_pile_stays_small_whatever_comes() -> None:
+    async def told() -> tuple[bool, list[News]]:
+        pile = Pile(new_id(), None)
+        await pile.take(0)
+        for number in range(10_000):
+            pile.tell(News(new_id(), number, "running"))
+            assert len(pile) <= MOST_NEWS
+        return await pile.take(0)
+
+    look, news = asyncio.run(told())
+    assert look
+    assert len(news) <= MOST_NEWS
+
+
+def test_of_one_run_the_newest_is_kept() -> None:
+    async def told() -> tuple[bool, list[News]]:
+        run = new_id()
+        pile = Pile(new_id(), run)
+        await pile.take(0)
+        pile.tell(News(new_id(), 7, "running"))
+        for number in range(100):
+            pile.tell(News(run, number, "running"))
+        return await pile.take(0)
+
+    look, [news] = asyncio.run(told())
+    assert (look, news.seq) == (False, 99)
+
+
+async def test_what_says_another_client_than_its_channel_reaches_nobody(web: TestStack) -> None:
+    hub, one, other = Hub(web.redis_url), new_id(), new_id()
+    async with hub.reading(one) as pile:
+        await pile.take(0)
+        for said in ({"client": str(one)}, {"client": str(one), "run": str(new_id()), "seq": 1, "state": "x"}, [], 7):
+            hub._pass_on(f"opsloom:{other}:runs", json.dumps(said).encode())
+        assert len(pile) == 0
+        hub._pass_on(f"opsloom:{one}:runs", json.dumps(said := {
+            "client": str(one), "run": str(new_id()), "seq": 1, "state": "x"
+        }).encode())  # fmt: skip
+        assert len(pile) == 1
+    assert hub.readers == 0
+    assert hub._task is None

@@ -1,0 +1,81 @@
+"""`opsloom trigger`: the same verbs on the command line, with JSON and exit status for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from app.core.ids import new_id
+from app.services import auth, workflows
+from tests.servers import TestStack
+from tests.stack.people import World, sign_in
+
+pytestmark = pytest.mark.usefixtures("calm")
+
+
+class Command:
+    """The command, as somebody's token makes it act."""
+
+    def __init__(self, web: TestStack, world: World, token: str) -> None:
+        self.client = ["--client", world.one.slug]
+        self.environment = {**os.environ, **web.environment(), "OPSLOOM_TOKEN": token}
+
+    def __call__(self, *words: str) -> tuple[int, Any]:
+        """Exit status and what was printed as JSON."""
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", "trigger", *words, *self.client, "--json"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture
+async def command(web: TestStack, world: World) -> Command:
+    signed = await sign_in(web.superuser_dsn, world.boss)
+    made = await auth.create_token(await auth.resolve_session(signed.token), name="triggers")
+    return Command(web, world, made.token)
+
+
+@pytest.fixture
+async def flow(world: World) -> str:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}, "word": {"type": "string"}}}
+    nodes = [{"id": "a", "type": "flow.noop"}]
+    document = {"schema": "opsloom/workflow@1", "name": f"Commanded {new_id()}", "inputs": schema, "nodes": nodes}
+    return (await workflows.import_document(await world.context("owner"), document=document)).name
+
+
+async def test_a_schedule_from_making_to_removing(command: Command, flow: str) -> None:
+    status, made = command(
+        "create", f"Nightly {new_id()}", "--workflow", flow, "--cron", "30 2 * * *", "--zone", "Europe/Paris",
+        "--input", "n=3", "--input", "word={{ payload.due }}", "--off",
+    )  # fmt: skip
+    assert (status, made["state"], made["inputs"]) == (0, "off", {"n": 3, "word": "{{ payload.due }}"})
+    assert (made["config"]["zone"], made["config"]["catch_up"]) == ("Europe/Paris", "one")
+    status, on = command("enable", made["id"])
+    assert (status, on["state"], len(on["next"])) == (0, "ok", 5)
+    fired = [command("fire", made["id"], "--idempotency-key", "k") for _ in range(2)]
+    assert fired[0] == fired[1]
+    assert (fired[0][0], fired[0][1]["outcome"]) == (0, "started")
+    assert command("firings", made["id"])[1][0]["run"] == fired[0][1]["run"]
+    assert command("remove", made["id"])[0] == 0
+    assert command("show", made["id"])[0] == 1
+
+
+async def test_a_schedule_that_never_comes_and_a_webhooks_secret(command: Command, flow: str) -> None:
+    status, problem = command("preview", "0 0 30 2 *")
+    assert (status, problem["code"], problem["errors"][0]["field"]) == (1, "cron_never", "cron")
+    status, problem = command("create", "Both", "--workflow", flow, "--cron", "0 0 * * *", "--on", "run_ended")
+    assert (status, problem["errors"][0]["field"]) == (1, "--cron")
+    status, made = command("create", f"Hook {new_id()}", "--workflow", flow, "--webhook", "secret")
+    assert (status, made["secret"][:4]) == (0, "ohs_")
+    assert "secret" not in command("show", made["id"])[1]
+    assert command("drift")[0] == 0
