@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import bindparam, exists
+from sqlalchemy import select as select_any
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.core.errors import Missing
 from app.data.models.approvals import Approval, Reveal
+from app.data.models.forms import Form
 from app.data.models.runs import Run, RunPlan, RunQueue, StepEvent
 from app.data.models.workflows import Workflow, WorkflowVersion
 from app.engine.core.undo import effects, not_undoable
@@ -41,21 +45,21 @@ async def find(session: AsyncSession, ctx: Context, run_id: UUID, *, lock: bool 
     if lock:
         place = select(RunQueue.run_id).where(RunQueue.client_id == ctx.client_id, RunQueue.run_id == run_id)
         await session.exec(place.with_for_update())
-    query = select(Run).where(Run.client_id == ctx.client_id, Run.id == run_id)
-    run = (await session.exec(query.with_for_update() if lock else query)).first()
-    if run is None:
+    of_run = (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id))
+    query = select(Run, Workflow.name).join(Workflow, of_run).where(Run.client_id == ctx.client_id, Run.id == run_id)
+    found = (await session.exec(query.with_for_update(of=Run) if lock else query)).first()
+    if found is None:
         raise Missing("run")
-    flow = await session.get(Workflow, (ctx.client_id, run.workflow_id))
-    return run, flow.name if flow else ""
+    return found[0], found[1]
 
 
 async def view_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> RunView:
     """The run as it is now."""
-    past = await past_of(session, ctx, run)
+    document, plan, beside = await _beside(session, run)
+    past = await past_of(session, ctx, run, document)
     state = past.state() if run.kind not in ("batch", "wave") else None
-    plan = await session.get(RunPlan, (ctx.client_id, run.id))
     together = await _row_plans(session, ctx, run) if run.kind == "batch" else []
-    reveals = await session.exec(select(Reveal).where(Reveal.client_id == ctx.client_id, Reveal.run_id == run.id))
+    reveals = await _reveals(session, ctx, run) if beside["reveals"] and run.state != "queued" else []
     return RunView(
         **row_fields(run, name),
         inputs=run.inputs,
@@ -63,19 +67,64 @@ async def view_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> R
         steps=steps_of(state, past.history, plan),
         plan=tuple(plan.plan["steps"]) if plan else plans_together(together),
         differences=tuple(plan.plan["differences"]) if plan else (),
-        approvals=await approvals_of(session, ctx, run, name),
-        forms=await forms_of(session, ctx, run, name),
-        reveals=tuple(reveal_view(reveal) for reveal in reveals.all() if run.state != "queued"),
-        **await _undone(session, ctx, run),
+        approvals=await approvals_of(session, ctx, run, name) if beside["approvals"] else (),
+        forms=await forms_of(session, ctx, run, name) if beside["forms"] else (),
+        reveals=tuple(map(reveal_view, reveals)),
+        **(await _undone(session, ctx, run) if beside["reversed"] else {}),
         left_behind=left_behind(past),
         held_back=tuple(run.extra.get("held_back", ())),
         runs=await rows_in(session, ctx, run, name) if run.kind == "batch" else (),
         cancel_requested_at=run.cancel_requested_at,
         pause_requested_at=run.pause_requested_at,
         effects=tuple(effects(state)) if state else (),
-        followed_by=await _followed_by(session, ctx, run),
+        followed_by=await _followed_by(session, ctx, run) if beside["followed"] or beside["reversed"] else (),
         seq=len(past.history),
     )
+
+
+def _some(model: Any, condition: Any) -> Any:
+    """Whether the client has a row of ``model`` that fits."""
+    return exists().where(col(model.client_id) == bindparam("client"), condition).correlate(None)
+
+
+_THIS: Any = bindparam("run")
+_ABOUT: Any = bindparam("about", expanding=True)
+_later = aliased(Run)
+# Most runs have nothing of most kinds: one look says which, and only these are read.
+_BESIDE = (
+    select_any(
+        WorkflowVersion.document,
+        RunPlan,
+        _some(Reveal, col(Reveal.run_id) == _THIS).label("reveals"),
+        _some(Approval, col(Approval.run_id).in_(_ABOUT)).label("approvals"),
+        _some(Form, col(Form.run_id) == _THIS).label("forms"),
+        _some(_later, col(_later.of) == _THIS).label("reversed"),
+        _some(_later, col(_later.follows) == _THIS).label("followed"),
+    )
+    .select_from(Run)
+    .outerjoin(
+        WorkflowVersion,
+        (col(WorkflowVersion.client_id) == col(Run.client_id))
+        & (col(WorkflowVersion.workflow_id) == col(Run.workflow_id))
+        & (col(WorkflowVersion.version) == col(Run.version)),
+    )
+    .outerjoin(RunPlan, (col(RunPlan.client_id) == col(Run.client_id)) & (col(RunPlan.run_id) == col(Run.id)))
+    .where(col(Run.client_id) == bindparam("client"), col(Run.id) == _THIS)
+)
+
+
+async def _beside(session: AsyncSession, run: Run) -> tuple[Json, RunPlan | None, Json]:
+    """The document that the run executes, its plan, and what else there is of it: each kind, and whether."""
+    about = [run.id, run.parent] if run.parent else [run.id]
+    found = await session.execute(_BESIDE, {"client": run.client_id, "run": run.id, "about": about})
+    document, plan, *some = found.one()
+    kinds = ("reveals", "approvals", "forms", "reversed", "followed")
+    return _own_document(run) or document or {}, plan, dict(zip(kinds, some, strict=True))
+
+
+async def _reveals(session: AsyncSession, ctx: Context, run: Run) -> list[Reveal]:
+    found = await session.exec(select(Reveal).where(Reveal.client_id == ctx.client_id, Reveal.run_id == run.id))
+    return list(found.all())
 
 
 async def _row_plans(session: AsyncSession, ctx: Context, head: Run) -> list[tuple[Run, RunPlan]]:
@@ -108,20 +157,25 @@ async def _history(session: AsyncSession, ctx: Context, run_id: UUID) -> list[St
     return list(found.all())
 
 
-async def document_of(session: AsyncSession, ctx: Context, run: Run) -> Json:
+def _own_document(run: Run) -> Json | None:
+    """The draft that a run executes; None for a run of a version."""
+    return run.extra.get("document", {}) if run.version is None else None
+
+
+async def _document_of(session: AsyncSession, ctx: Context, run: Run) -> Json:
     """The document that the run executes: its own draft, or its version."""
-    if run.version is None:
-        found: Json = run.extra.get("document", {})
-        return found
+    own = _own_document(run)
+    if own is not None:
+        return own
     version = await session.get(WorkflowVersion, (ctx.client_id, run.workflow_id, run.version))
     return version.document if version else {}
 
 
-async def past_of(session: AsyncSession, ctx: Context, run: Run) -> Past:
-    """The run's document and history; for an undo, those of the run that it reverses too."""
+async def past_of(session: AsyncSession, ctx: Context, run: Run, document: Json | None = None) -> Past:
+    """The run's document (where it is not at hand) and history; for an undo, those of the run that it reverses too."""
     first = await session.get(Run, (ctx.client_id, run.of)) if run.of else None
     return Past(
-        document=await document_of(session, ctx, run),
+        document=await _document_of(session, ctx, run) if document is None else document,
         history=await _history(session, ctx, run.id),
         only_node=run.only_node,
         kept=run.extra.get("kept", ()),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from app.core.settings import get_settings
 from app.data.models.runs import Run
 from app.data.session import tenant_session
 from app.engine.runtime.channel import listen
-from app.engine.runtime.hub import hub_of
+from app.engine.runtime.hub import Pile, hub_of
 from app.services.planned_batches import start_planned_batch
 from app.services.run_again import again
 from app.services.run_control import cancel, pause, resume, retry, settle
@@ -36,6 +37,7 @@ __all__ = [
     "events",
     "get",
     "list_runs",
+    "listening",
     "outcome",
     "pause",
     "resume",
@@ -97,16 +99,29 @@ async def get(ctx: Context, run_id: UUID) -> RunView:
 
 async def outcome(ctx: Context, run_id: UUID, wait_s: float) -> RunView:
     """The run as soon as it is over, or as it is after ``wait_s`` seconds. Raises Missing."""
+    async with listening(ctx, begun=True) as awaited:
+        return await awaited(run_id, wait_s)
+
+
+@asynccontextmanager
+async def listening(ctx: Context, *, begun: bool) -> AsyncIterator[Callable[[UUID, float], Awaitable[RunView]]]:
+    """Gives :func:`outcome`. Opened before a run is started, it misses none of its news; where the run may have been
+    started before (``begun``), it has to look first."""
     ctx.require("run.read")
+    async with hub_of(get_settings().redis_url).reading(ctx.client_id, begun=begun) as pile:
+        yield partial(_outcome, ctx, pile)
+
+
+async def _outcome(ctx: Context, pile: Pile, run_id: UUID, wait_s: float) -> RunView:
+    pile.narrow(run_id)
     loop = asyncio.get_running_loop()
     until = loop.time() + wait_s
-    async with hub_of(get_settings().redis_url).reading(ctx.client_id, run_id) as pile:
-        while (left := until - loop.time()) > 0:
-            look, news = await pile.take(min(left, _LOOK_S))
-            if (look or not news) and await _state(ctx, run_id) in OVER:
-                break
-            if any(each.state in OVER for each in news):
-                break
+    while (left := until - loop.time()) > 0:
+        look, news = await pile.take(min(left, _LOOK_S))
+        if (look or not news) and await _state(ctx, run_id) in OVER:
+            break
+        if any(each.state in OVER for each in news):
+            break
     return await get(ctx, run_id)
 
 

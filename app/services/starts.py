@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Invalid, Missing, OpsloomError, Problem, Stale
+from app.core.errors import Invalid, Missing, Problem, Stale
 from app.core.ids import new_id
 from app.core.settings import get_settings
 from app.data.models.runs import Run
@@ -23,24 +23,18 @@ from app.data.models.workflows import Workflow
 from app.data.repositories import audit
 from app.data.repositories import runs as run_rows
 from app.data.session import after_commit, tenant_session
-from app.engine.core.document import Document, content_hash, parse_document
+from app.engine.core.document import Document
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
-from app.services import workflow_checks, workflow_versions
+from app.services import workflow_versions
 from app.services.inputs import CheckedRow, check_rows, checked
 from app.services.run_rules import priority_of, slots_of
+from app.services.start_documents import Chosen, choose, from_plan
 
 Json = dict[str, Any]
 Mode = Literal["plan", "apply"]
 _OVER = ("succeeded", "failed", "cancelled")
 _KEY_CONSTRAINT = "runs_idempotency_key"
-
-
-class NotPublished(OpsloomError):
-    """The workflow has no published version, and none was named."""
-
-    status = 409
-    code = "not_published"
 
 
 async def start(
@@ -138,10 +132,8 @@ async def check_table(
     """What is wrong with each row, before anything is started."""
     ctx.require("run.plan")
     async with tenant_session(ctx) as session:
-        flow = await workflow_versions.find(session, ctx, workflow)
-        probe = Run(client_id=ctx.client_id, workflow_id=flow.id, document_hash="", mode="plan")
-        document = await _choose(session, ctx, flow, probe, version, None)
-    return check_rows(document.inputs, rows)
+        chosen = await choose(session, ctx, workflow, version)
+    return check_rows(chosen.document.inputs, rows)
 
 
 def label_of(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
@@ -196,15 +188,10 @@ async def _start(
 ) -> UUID:
     if earlier := await by_key(session, ctx, asked):
         return earlier
-    flow = await workflow_versions.find(session, ctx, asked.workflow)
-    run = Run(client_id=ctx.client_id, id=new_id(), workflow_id=flow.id, document_hash="", mode=asked.mode)
     if plan:
-        document = await _from_plan(session, ctx, flow, run, plan, asked.inputs)
+        run, document = await _planned(session, ctx, asked, plan)
     else:
-        document = await _choose(session, ctx, flow, run, version, draft)
-        run.inputs = checked(document.inputs, asked.inputs)
-        run.document_hash = content_hash(document)
-        run.label = label_of(document.inputs, run.inputs)
+        run, document = _fresh(ctx, asked, await choose(session, ctx, asked.workflow, version, draft))
     run.only_node = _known_node(only_node, document) or run.only_node
     run.idempotency_key, run.priority = asked.key, priority
     (extra,) = await slots_of(session, ctx, document, [(None, run.inputs)])
@@ -213,6 +200,45 @@ async def _start(
         run.extra = {**run.extra, "trigger": trigger}
     await queue(session, ctx, run)
     return run.id
+
+
+def _fresh(ctx: Context, asked: Asked, chosen: Chosen) -> tuple[Run, Document]:
+    inputs = checked(chosen.document.inputs, asked.inputs)
+    run = Run(
+        client_id=ctx.client_id,
+        id=new_id(),
+        workflow_id=chosen.flow.id,
+        version=chosen.version,
+        document_hash=chosen.hash,
+        mode=asked.mode,
+        inputs=inputs,
+        label=label_of(chosen.document.inputs, inputs),
+        extra=chosen.extra,
+    )
+    return run, chosen.document
+
+
+async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID) -> tuple[Run, Document]:
+    """A plan of one step, or of a run that begins in the middle, is carried out as that and not from the beginning."""
+    flow, document, planned = await from_plan(session, ctx, asked.workflow, plan, asked.inputs)
+    version = planned.version
+    if version is None:
+        version = (await workflow_versions.ensure_version(session, ctx, flow, document)).version
+    run = Run(
+        client_id=ctx.client_id,
+        id=new_id(),
+        workflow_id=flow.id,
+        version=version,
+        document_hash=planned.document_hash,
+        mode=asked.mode,
+        inputs=planned.inputs,
+        label=planned.label,
+        sealed_plan=planned.id,
+        follows=planned.follows,
+        only_node=planned.only_node,
+        extra={name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},
+    )
+    return run, document
 
 
 async def _start_batch(
@@ -227,17 +253,23 @@ async def _start_batch(
 ) -> UUID:
     if earlier := await by_key(session, ctx, asked):
         return earlier
-    flow = await workflow_versions.find(session, ctx, asked.workflow)
-    head = Run(
-        client_id=ctx.client_id, id=new_id(), kind="batch", workflow_id=flow.id, document_hash="", mode=asked.mode
-    )
-    document = await _choose(session, ctx, flow, head, version, None)
+    chosen = await choose(session, ctx, asked.workflow, version)
+    document = chosen.document
     found = check_rows(document.inputs, rows)
     _require_some(found, skip_invalid=skip_invalid)
-    head.document_hash, head.idempotency_key = content_hash(document), asked.key
-    head.label = f"{sum(not row.problems for row in found)} × {flow.name}"
-    head.extra = {"held_back": [_held_back(row) for row in found if row.problems]}
-    head.priority = priority
+    head = Run(
+        client_id=ctx.client_id,
+        id=new_id(),
+        kind="batch",
+        workflow_id=chosen.flow.id,
+        version=chosen.version,
+        document_hash=chosen.hash,
+        mode=asked.mode,
+        idempotency_key=asked.key,
+        label=f"{sum(not row.problems for row in found)} × {chosen.flow.name}",
+        extra={"held_back": [_held_back(row) for row in found if row.problems]},
+        priority=priority,
+    )
     await queue(session, ctx, head)
     good = [_as_row(document, row) for row in found if not row.problems]
     rules = await slots_of(session, ctx, document, [(row["row_number"], row["inputs"]) for row in good])
@@ -272,53 +304,6 @@ async def by_key(session: AsyncSession, ctx: Context, asked: Asked) -> UUID | No
         message = "This idempotency key has started another run. Take a new key for another start."
         raise Stale(message, code="idempotency_other", params={"run": str(earlier.id)})
     return earlier.id
-
-
-async def _choose(
-    session: AsyncSession, ctx: Context, flow: Workflow, run: Run, version: int | None, draft: Json | None
-) -> Document:
-    """The document that runs; ``run`` is told which version it is, or keeps the draft itself."""
-    if draft is not None:
-        ctx.require("workflow.write")
-        document = await workflow_checks.pinned(session, ctx, parse_document(draft))
-        await workflow_checks.require_valid(session, ctx, document)
-        run.extra = {"document": document.as_json()}
-        return document
-    number = version or flow.published_version
-    if number is None:
-        raise NotPublished(f"{flow.name} has no published version yet. Publish one, or name the version to run.")
-    found = await workflow_versions.find_version(session, ctx, flow.id, number)
-    document = parse_document(found.document)
-    await workflow_checks.require_valid(session, ctx, document)
-    run.version = number
-    return document
-
-
-async def _from_plan(
-    session: AsyncSession, ctx: Context, flow: Workflow, run: Run, plan_id: UUID, inputs: Mapping[str, Any] | None
-) -> Document:
-    """Take document and inputs from the plan run; a draft that was planned becomes a version now."""
-    planned = await session.get(Run, (ctx.client_id, plan_id))
-    if planned is None or planned.mode != "plan" or planned.state != "succeeded" or planned.workflow_id != flow.id:
-        raise Stale("This is not a finished plan of this workflow.", code="plan_unusable")
-    if planned.archived_at is not None:
-        raise Stale("This plan has been archived. Plan again.", code="plan_unusable")
-    if planned.kind == "batch":
-        raise Stale("This plan is of a whole table. Start it as a batch.", code="plan_of_batch")
-    if planned.kind != "run":
-        raise Stale("This is the plan of an undo. Start that undo instead.", code="plan_of_undo")
-    if inputs and dict(inputs) != planned.inputs:
-        raise Stale("The inputs are not those of the plan.", code="plan_inputs")
-    run.sealed_plan, run.inputs, run.label = planned.id, planned.inputs, planned.label
-    run.document_hash, run.version = planned.document_hash, planned.version
-    # A plan of one step, or of a run that begins in the middle, is carried out as that and not from the beginning.
-    run.follows, run.only_node = planned.follows, planned.only_node
-    run.extra = {name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra}
-    if planned.version is not None:
-        return parse_document((await workflow_versions.find_version(session, ctx, flow.id, planned.version)).document)
-    document = parse_document(planned.extra["document"])
-    run.version = (await workflow_versions.ensure_version(session, ctx, flow, document)).version
-    return document
 
 
 def _known_node(only_node: str | None, document: Document) -> str | None:

@@ -31,7 +31,8 @@ from app.engine.runtime.wakeup import wake
 from app.services import clients, workflow_versions
 from app.services.clients import ClientView
 from app.services.inputs import checked
-from app.services.starts import Asked, Mode, NotPublished, by_key, check_mode, label_of
+from app.services.start_documents import NotPublished
+from app.services.starts import Asked, Mode, by_key, check_mode, label_of
 from app.services.wave_preparing import prepare
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
 

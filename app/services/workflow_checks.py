@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
@@ -53,16 +54,40 @@ async def _version_named(session: AsyncSession, ctx: Context, params: Mapping[st
         return None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a client has that documents speak of: the platform of each connection by its alias, and the variables."""
+
+    connections: Mapping[str, str]
+    variables: Mapping[str, Any]
+
+
+async def surroundings_of(session: AsyncSession, ctx: Context) -> Surroundings:
+    """The client's connections and variables as they are now."""
+    aliases = (
+        select(func.jsonb_object_agg(Connection.alias, Connection.platform))
+        .where(Connection.client_id == ctx.client_id, col(Connection.removed_at).is_(None))
+        .scalar_subquery()
+    )
+    connections, variables = (
+        await session.exec(select(aliases, Client.variables).where(Client.client_id == ctx.client_id))
+    ).one()
+    return Surroundings(connections or {}, variables)
+
+
 async def problems_of(session: AsyncSession, ctx: Context, document: Document) -> list[Problem]:
     """What is wrong with a parsed document, given the client's connections and variables."""
-    rows = await session.exec(
-        select(Connection.alias, Connection.platform).where(
-            Connection.client_id == ctx.client_id, col(Connection.removed_at).is_(None)
-        )
-    )
-    client = (await session.exec(select(Client).where(Client.client_id == ctx.client_id))).one()
-    found = list(validate_document(document, step_catalogue(), dict(rows.all()), client.variables))
+    found = _problems_in(document, await surroundings_of(session, ctx))
     return [*found, *await _handler_problems(session, ctx, document)]
+
+
+def _problems_in(document: Document, around: Surroundings) -> list[Problem]:
+    return list(validate_document(document, step_catalogue(), around.connections, around.variables))
+
+
+def errors_in(document: Document, around: Surroundings) -> list[Problem]:
+    """What keeps ``document`` from running there."""
+    return [problem for problem in _problems_in(document, around) if problem.severity == "error"]
 
 
 async def _handler_problems(session: AsyncSession, ctx: Context, document: Document) -> list[Problem]:
@@ -80,6 +105,10 @@ async def _handler_problems(session: AsyncSession, ctx: Context, document: Docum
 
 async def require_valid(session: AsyncSession, ctx: Context, document: Document) -> None:
     """Raise Invalid with every error of ``document``; warnings pass."""
-    errors = [p for p in await problems_of(session, ctx, document) if p.severity == "error"]
+    refuse(errors_in(document, await surroundings_of(session, ctx)))
+
+
+def refuse(errors: Sequence[Problem]) -> None:
+    """Raise Invalid where there are errors."""
     if errors:
-        raise Invalid("Some things have to be mended first.", code="document_invalid", problems=errors)
+        raise Invalid("Some things have to be mended first.", code="document_invalid", problems=list(errors))

@@ -21,23 +21,31 @@ Json = dict[str, Any]
 
 async def find(session: AsyncSession, ctx: Context, workflow: UUID | str, *, lock: bool = False) -> Workflow:
     """The row of a workflow by id or by name. Raises Missing."""
-    try:
-        key = workflow if isinstance(workflow, UUID) else UUID(workflow)
-    except ValueError:
-        found = await by_name(session, ctx, str(workflow), lock=lock)
-    else:
-        query = select(Workflow).where(Workflow.client_id == ctx.client_id, Workflow.id == key)
-        found = (await session.exec(query.with_for_update() if lock else query)).first()
+    found = await _first(session, ctx, _named(workflow), lock=lock)
     if not found:
         raise Missing("workflow")
     return found
 
 
 async def by_name(session: AsyncSession, ctx: Context, name: str, *, lock: bool = False) -> Workflow | None:
-    query = select(Workflow).where(
-        Workflow.client_id == ctx.client_id, Workflow.name == name, col(Workflow.archived_at).is_(None)
-    )
+    return await _first(session, ctx, _called(name), lock=lock)
+
+
+async def _first(session: AsyncSession, ctx: Context, where: tuple[Any, ...], *, lock: bool) -> Workflow | None:
+    query = select(Workflow).where(Workflow.client_id == ctx.client_id, *where)
     return (await session.exec(query.with_for_update() if lock else query)).first()
+
+
+def _named(workflow: UUID | str) -> tuple[Any, ...]:
+    """What the row of a workflow has that is meant by an id or by a name."""
+    try:
+        return (col(Workflow.id) == (workflow if isinstance(workflow, UUID) else UUID(workflow)),)
+    except ValueError:
+        return _called(str(workflow))
+
+
+def _called(name: str) -> tuple[Any, ...]:
+    return (col(Workflow.name) == name, col(Workflow.archived_at).is_(None))
 
 
 async def find_version(session: AsyncSession, ctx: Context, workflow_id: UUID, number: int) -> WorkflowVersion:
@@ -46,6 +54,30 @@ async def find_version(session: AsyncSession, ctx: Context, workflow_id: UUID, n
     if not found:
         raise Missing("version")
     return found
+
+
+async def with_version(
+    session: AsyncSession, ctx: Context, workflow: UUID | str, number: int | None = None
+) -> tuple[Workflow, WorkflowVersion | None]:
+    """A workflow by id or by name, with its version of that number, or else with its published one; None where none is
+    published. Raises Missing."""
+    wanted = col(Workflow.published_version) if number is None else number
+    query = (
+        select(Workflow, WorkflowVersion)
+        .outerjoin(
+            WorkflowVersion,
+            (col(WorkflowVersion.client_id) == col(Workflow.client_id))
+            & (col(WorkflowVersion.workflow_id) == col(Workflow.id))
+            & (col(WorkflowVersion.version) == wanted),
+        )
+        .where(Workflow.client_id == ctx.client_id, *_named(workflow))
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        raise Missing("workflow")
+    if found[1] is None and number is not None:
+        raise Missing("version")
+    return found[0], found[1]
 
 
 async def require_free_name(session: AsyncSession, ctx: Context, name: str) -> None:

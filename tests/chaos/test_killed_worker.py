@@ -43,9 +43,14 @@ _CHOSEN = re.compile(
 
 
 def without_chosen(value: Any) -> Any:
-    """A dump that compares equal with that of the same work done another time."""
+    """A dump that compares equal with that of the same work done another time.
+
+    What lies under chosen keys becomes a list of pairs, sorted by what they hold: as keys they would all be the same.
+    """
     if isinstance(value, dict):
-        return {_CHOSEN.sub("*", key): without_chosen(item) for key, item in value.items()}
+        if any(_CHOSEN.search(key) for key in value):
+            return without_chosen([[key, item] for key, item in value.items()])
+        return {key: without_chosen(item) for key, item in value.items()}
     if isinstance(value, list):
         return sorted((without_chosen(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
     return _CHOSEN.sub("*", value) if isinstance(value, str) else value

@@ -14,7 +14,7 @@ import pytest
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, Stale
 from app.services import accounts, clients, runs, triggers, workflows
-from app.services.starts import NotPublished
+from app.services.start_documents import NotPublished
 from app.services.triggers import Change
 from app.services.triggers.due import fire_schedule
 from app.services.triggers.keeping import serve

@@ -93,6 +93,23 @@ async def test_an_end_is_told_at_once(
             news = (await anext(events))[1]["runs"] or news
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_an_announcer_ends_even_while_an_end_is_told(web: TestStack, turns: int) -> None:
+    announcer = Announcer(web.redis_url)
+    announcer.start()
+    announcer.announce(new_id(), new_id(), 1, "running")
+    while announcer._news:  # from then on it waits for an end
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
+    announcer._ended.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(announcer.aclose())
+    done, _ = await asyncio.wait([closing], timeout=10)
+    closing.cancel()
+    assert done, "what it waited for came together with its end, and the end was forgotten"
+
+
 async def test_what_came_while_redis_was_lost_is_to_be_looked_for(
     world: World, http, session, announcer: Announcer
 ) -> None:
@@ -172,7 +189,7 @@ def test_of_one_run_the_newest_is_kept() -> None:
 
 
 async def test_what_says_another_client_than_its_channel_reaches_nobody(web: TestStack) -> None:
-    hub, one, other = Hub(web.redis_url), new_id(), new_id()
+    hub, one, other = Hub(web.redis_url, linger_s=0), new_id(), new_id()
     async with hub.reading(one) as pile:
         await pile.take(0)
         for said in ({"client": str(one)}, {"client": str(one), "run": str(new_id()), "seq": 1, "state": "x"}, [], 7):
@@ -183,4 +200,25 @@ async def test_what_says_another_client_than_its_channel_reaches_nobody(web: Tes
         }).encode())  # fmt: skip
         assert len(pile) == 1
     assert hub.readers == 0
+    await asyncio.sleep(0.01)
     assert hub._task is None
+
+
+async def test_a_hub_stays_for_a_while_and_what_it_then_hears_of_is_not_looked_for(web: TestStack) -> None:
+    hub, client = Hub(web.redis_url), new_id()
+    async with hub.reading(client, begun=False) as pile:
+        # It has to be told so once by Redis, and before that it has to be looked.
+        while not hub._hears:
+            assert (await pile.take(5))[0]
+    async with hub.reading(client, begun=False) as pile:
+        assert await pile.take(0) == (False, [])
+        run, other = new_id(), new_id()
+        for number, each in enumerate((run, other)):
+            pile.tell(News(each, number, "running"))
+        pile.narrow(run)
+        assert await pile.take(0) == (False, [News(run, 0, "running")])
+        pile.tell(News(other, 7, "running"))
+        assert len(pile) == 0
+    async with hub.reading(client) as pile:
+        assert await pile.take(0) == (True, [])
+    hub._leave()

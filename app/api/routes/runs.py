@@ -13,6 +13,7 @@ from app.api.bodies import Again, NewRun, Retry, Settle, Undo
 from app.api.preferences import wait_preferred
 from app.api.streams import stream
 from app.api.who import InClient
+from app.core.context import Context
 from app.core.errors import Missing
 from app.services import reveals, runs
 from app.services.run_views import RunRow, RunView
@@ -60,10 +61,19 @@ async def start(
     With the header ``Prefer: wait=10`` (RFC 7240) the answer comes when the run is over, or after that many seconds (60
     at most) with the run as it is then.
     """
+    wait_s = wait_preferred(prefer)
+    if wait_s is None:
+        return await runs.get(ctx, await _started(ctx, body))
+    response.headers["Preference-Applied"] = f"wait={wait_s}"
+    async with runs.listening(ctx, begun=body.idempotency_key is not None) as outcome:
+        return await outcome(await _started(ctx, body), wait_s)
+
+
+async def _started(ctx: Context, body: NewRun) -> UUID:
     if body.rows == [] and body.plan:
-        started = await runs.start_planned_batch(ctx, body.plan, idempotency_key=body.idempotency_key)
-    elif body.rows is not None:
-        started = await runs.start_batch(
+        return await runs.start_planned_batch(ctx, body.plan, idempotency_key=body.idempotency_key)
+    if body.rows is not None:
+        return await runs.start_batch(
             ctx,
             workflow=body.workflow,
             rows=body.rows,
@@ -73,23 +83,17 @@ async def start(
             idempotency_key=body.idempotency_key,
             priority=body.priority,
         )
-    else:
-        started = await runs.start(
-            ctx,
-            workflow=body.workflow,
-            inputs=body.inputs,
-            mode=body.mode,
-            version=body.version,
-            plan=body.plan,
-            idempotency_key=body.idempotency_key,
-            priority=body.priority,
-            only_node=body.only_node,
-        )
-    wait_s = wait_preferred(prefer)
-    if wait_s is None:
-        return await runs.get(ctx, started)
-    response.headers["Preference-Applied"] = f"wait={wait_s}"
-    return await runs.outcome(ctx, started, wait_s)
+    return await runs.start(
+        ctx,
+        workflow=body.workflow,
+        inputs=body.inputs,
+        mode=body.mode,
+        version=body.version,
+        plan=body.plan,
+        idempotency_key=body.idempotency_key,
+        priority=body.priority,
+        only_node=body.only_node,
+    )
 
 
 @router.get("/{run_id}")

@@ -56,7 +56,8 @@ class Announcer:
             except (RedisError, OSError) as error:
                 log.warning("announce.failed", error=type(error).__name__)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), _COALESCE_S)
+                async with asyncio.timeout(_COALESCE_S):
+                    await self._ended.wait()
 
     async def _publish(self, news: dict[tuple[UUID, UUID], tuple[int, str]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

@@ -356,7 +356,8 @@ class Drive:
         wait_s = self._next_try_s()
         if wait_s is not None and wait_s < _WORTH_GIVING_BACK_S and not self._stopping:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._nudged.wait()
             self._start_due()
             return False
         await self._give_back(wait_s)

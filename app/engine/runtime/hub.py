@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 MOST_NEWS = 200
 _AGAIN_S = 1.0
+# After the last reader has gone the connection is kept for the next: to open one takes longer than most runs.
+_LINGER_S = 60.0
 _PREFIX, _SUFFIX = "opsloom:", ":runs"
 
 
@@ -42,13 +44,14 @@ class News:
 class Pile:
     """The news of one reader: of one run, or of all runs of a client."""
 
-    def __init__(self, client_id: UUID, run_id: UUID | None) -> None:
+    def __init__(self, client_id: UUID, run_id: UUID | None, *, look: bool = True) -> None:
         self.client_id = client_id
         self.run_id = run_id
         self._news: dict[UUID, News] = {}
-        self._look = True
+        self._look = False
         self._some = asyncio.Event()
-        self._some.set()
+        if look:
+            self.look_again()
 
     def __len__(self) -> int:
         return len(self._news)
@@ -62,6 +65,11 @@ class Pile:
         self._news[news.run] = news
         self._some.set()
 
+    def narrow(self, run_id: UUID) -> None:
+        """From now on only of that run; what was heard of others is forgotten."""
+        self.run_id = run_id
+        self._news = {each: news for each, news in self._news.items() if each == run_id}
+
     def look_again(self) -> None:
         """Something may have been missed."""
         self._news.clear()
@@ -71,7 +79,8 @@ class Pile:
     async def take(self, seconds: float) -> tuple[bool, list[News]]:
         """Whether to look again, and the news since the last time; waits for either, at most ``seconds``."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._some.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._some.wait()
         look, news = self._look, list(self._news.values())
         self._look = False
         self._news.clear()
@@ -80,33 +89,48 @@ class Pile:
 
 
 class Hub:
-    """Hears all clients' channels while there is a reader."""
+    """Hears all clients' channels while there is a reader, and ``linger_s`` seconds longer."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, linger_s: float = _LINGER_S) -> None:
         self._redis_url = redis_url
+        self._linger_s = linger_s
         self._piles: dict[UUID, set[Pile]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._hears = False
 
     @property
     def readers(self) -> int:
         return sum(map(len, self._piles.values()))
 
     @asynccontextmanager
-    async def reading(self, client_id: UUID, run_id: UUID | None = None) -> AsyncIterator[Pile]:
-        """News of a client's runs for as long as the block lasts. The first :meth:`Pile.take` says to look."""
-        pile = Pile(client_id, run_id)
+    async def reading(self, client_id: UUID, run_id: UUID | None = None, *, begun: bool = True) -> AsyncIterator[Pile]:
+        """News of a client's runs for as long as the block lasts. The first :meth:`Pile.take` says to look, unless what
+        is waited for has not ``begun``, so that none of its news has been missed."""
+        pile = Pile(client_id, run_id, look=begun or not self._hears)
         self._piles.setdefault(client_id, set()).add(pile)
-        if self._task is None:
-            self._task = asyncio.create_task(self._hear_forever(), name="hub")
+        self._stay()
         try:
             yield pile
         finally:
             self._piles[client_id].discard(pile)
             if not self._piles[client_id]:
                 del self._piles[client_id]
-            if not self._piles and self._task:
-                self._task.cancel()
-                self._task = None
+            if not self._piles:
+                self._leaving = asyncio.get_running_loop().call_later(self._linger_s, self._leave)
+
+    def _stay(self) -> None:
+        if self._leaving:
+            self._leaving.cancel()
+            self._leaving = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._hear_forever(), name="hub")
+
+    def _leave(self) -> None:
+        self._leaving = None
+        if self._task:
+            self._task.cancel()
+            self._task = None
 
     async def _hear_forever(self) -> None:
         while True:
@@ -116,6 +140,7 @@ class Hub:
             except (RedisError, OSError) as error:
                 log.warning("hub.redis_away", error=type(error).__name__)
             finally:
+                self._hears = False
                 with suppress(RedisError, OSError):
                     await redis.aclose()
             await asyncio.sleep(_AGAIN_S)
@@ -125,6 +150,7 @@ class Hub:
             await pubsub.psubscribe(f"{_PREFIX}*{_SUFFIX}")
             async for message in pubsub.listen():
                 if message["type"] == "psubscribe":
+                    self._hears = True
                     self._all_look_again()
                 elif message["type"] == "pmessage":
                     self._pass_on(message["channel"].decode(), message["data"])

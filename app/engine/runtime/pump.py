@@ -69,7 +69,8 @@ class Pump:
             while not self._stopping:
                 await self._survive(self._claim_all)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._poked.wait(), _POLL_S)
+                    async with asyncio.timeout(_POLL_S):
+                        await self._poked.wait()
                 self._poked.clear()
         finally:
             watch.cancel()

@@ -134,4 +134,5 @@ async def _fire(connection: psycopg.AsyncConnection, serve_triggers: ServeTrigge
 
 async def _pause(stopping: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), _EVERY_S)
+        async with asyncio.timeout(_EVERY_S):
+            await stopping.wait()

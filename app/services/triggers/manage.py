@@ -20,7 +20,8 @@ from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.schedule import first_turn, parse_schedule
 from app.services import workflow_versions
-from app.services.starts import NotPublished, check_mode
+from app.services.start_documents import NotPublished
+from app.services.starts import check_mode
 from app.services.triggers import secrets
 from app.services.triggers.configs import (
     AnyConfig,
