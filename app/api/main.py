@@ -14,6 +14,7 @@ from app.api.routes import (
     clients,
     connections,
     forms,
+    health,
     history,
     hooks,
     operations,
@@ -44,6 +45,7 @@ _RESOURCES = (
     triggers,
     hooks,
     waves,
+    health,
 )
 
 

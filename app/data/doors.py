@@ -56,6 +56,10 @@ CALLERS: dict[str, frozenset[str]] = {
     "drop_history": _SCHEDULER,
     "history_is_empty": _SCHEDULER | {roles.OWNER},
     "metrics": _WEB | _WORKER | _SCHEDULER,
+    # In app.data.health_doors.
+    "lease_holders": _WEB,
+    "runs_at_hand": _WEB,
+    "queue_by_client": _WEB,
 }
 
 
@@ -248,9 +252,13 @@ async def due_timers(connection: Connection, limit: int = 1000) -> Timers:
         return await cursor.fetchone() or Timers(0, None)
 
 
-async def register_worker(connection: Connection, worker_id: UUID, name: str, kind: str, ttl_s: float) -> int:
-    """Begin a lease of ``ttl_s`` seconds; ``kind`` is ``worker`` or ``scheduler``. Gives its fence."""
-    return int(await _value(connection, "SELECT doors.register_worker(%s, %s, %s, %s)", (worker_id, name, kind, ttl_s)))
+async def register_worker(
+    connection: Connection, worker_id: UUID, name: str, kind: str, ttl_s: float, code: str = ""
+) -> int:
+    """Begin a lease of ``ttl_s`` seconds; ``kind`` is ``worker`` or ``scheduler``, ``code`` the version of what runs.
+    Gives its fence."""
+    values = (worker_id, name, kind, ttl_s, code)
+    return int(await _value(connection, "SELECT doors.register_worker(%s, %s, %s, %s, %s)", values))
 
 
 async def renew_worker(connection: Connection, worker_id: UUID, ttl_s: float) -> bool:

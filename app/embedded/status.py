@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 import redis
+from psycopg.rows import dict_row
 
 from app.core.settings import Settings
 from app.embedded import openbao, postgres, simulators, valkey, web
@@ -51,7 +52,7 @@ def _embedded(layout: Layout, settings: Settings) -> dict[str, Report]:
         "url": settings.base_url,
     }
     found["scheduler"] = _state(kept.get("scheduler"))
-    found["workers"] = _workers(kept, settings.workers)
+    found["workers"] = {**_workers(kept, settings.workers), "leases": _leases(settings.database_url_web)}
     found["simulators"] = {
         one.platform: {
             **_state(kept.get(one.name), lambda one=one: simulators.listening(state.ports[one.name])),
@@ -86,7 +87,27 @@ def _elsewhere(settings: Settings) -> dict[str, Report]:
         "redis": {"state": _up(_redis_answers, settings.redis_url), "url": settings.redis_url},
         "vault": {"state": _up(_vault_answers, settings.vault_url), "url": settings.vault_url},
         "web": {"state": "up" if web.answers(settings, "/readyz") else "down", "url": settings.base_url},
+        "workers": _leased(_leases(settings.database_url_web), settings.workers),
     }
+
+
+def _leased(leases: list[Report], wanted: int) -> Report:
+    """The workers of elsewhere, as far as the database knows them."""
+    count = sum(one["kind"] == "worker" and one["alive"] for one in leases)
+    return {"state": "up" if count else "down", "count": count, "wanted": wanted, "leases": leases}
+
+
+def _leases(dsn: str) -> list[Report]:
+    """Who holds a lease, with what code, when it was heard last and how many runs it has; empty where nobody tells."""
+    query = "SELECT name, kind, code, alive, holds, started_at, heard_at FROM doors.lease_holders()"
+    try:
+        with psycopg.connect(dsn, connect_timeout=3, row_factory=dict_row) as link:
+            return [
+                {**row, "started_at": row["started_at"].isoformat(), "heard_at": row["heard_at"].isoformat()}
+                for row in link.execute(query).fetchall()
+            ]
+    except psycopg.Error:
+        return []
 
 
 def _up(answers: Any, address: str) -> str:
@@ -125,7 +146,14 @@ def table(report: Report) -> str:
             rows += [(f"simulator {platform}", one["state"], one["url"]) for platform, one in part.items()]
         else:
             rows.append((name, part["state"], _detail(name, part)))
+            rows += [_lease(one) for one in part.get("leases", ())]
     return "\n".join(f"{name:<16} {state:<11} {detail}".rstrip() for name, state, detail in rows)
+
+
+def _lease(one: Report) -> tuple[str, str, str]:
+    hand = f"{one['holds']} runs in hand, " if one["kind"] == "worker" else ""
+    told = f"{one['name']}  {hand}heard {one['heard_at'][11:19]} UTC, code {one['code'] or 'unknown'}"
+    return f"  {one['kind']}", "alive" if one["alive"] else "silent", told
 
 
 def _detail(name: str, part: Report) -> str:

@@ -1,17 +1,20 @@
-"""Whether each part of the stack answers, and what the queue and the workers are at."""
+"""Whether each part of the stack answers, who works at what, and what waits for which client."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError
 
 from app.core.context import Actor
 from app.core.errors import Forbidden, Unavailable
+from app.core.process import code_version
 from app.core.settings import get_settings
 from app.data import doors
 from app.data.counters import get_redis
@@ -19,8 +22,11 @@ from app.data.session import door_session
 from app.data.vault import get_vault
 from app.services.clients import clients_of
 from app.services.permissions import permissions_of
+from app.services.work import QueueView, WorkerView, work_at_hand
 
 _PATIENCE_S = 3.0
+# As this process was started, whatever has become of the files since.
+CODE = code_version()
 
 
 class PartView(BaseModel):
@@ -44,12 +50,30 @@ class HealthView(BaseModel):
     queue: dict[str, float]
 
 
-async def status(actor: Actor) -> HealthView:
+class SystemView(HealthView):
+    """The health of the system as its people see it. ``code`` is the version that the web process runs.
+
+    ``workers`` and ``clients`` name runs and clients of the reader only; of others they hold numbers.
+    """
+
+    code: str
+    workers: list[WorkerView]
+    clients: list[QueueView]
+
+
+async def status(actor: Actor) -> SystemView:
     """The health of the system, for whoever may see it in the MSP's client. Raises Forbidden."""
     mine = await clients_of(actor)
     if not any(client.is_msp and "health.read" in permissions_of(client.role) for client in mine):
         raise Forbidden("health.read")
-    return await readiness()
+    found = await readiness()
+    workers: list[WorkerView] = []
+    queues: list[QueueView] = []
+    # Where the database does not answer, the part that says so is what there is to show.
+    with suppress(Unavailable, TimeoutError, DBAPIError):
+        async with asyncio.timeout(_PATIENCE_S):
+            workers, queues = await work_at_hand(actor, mine)
+    return SystemView(**dict(found), code=CODE, workers=workers, clients=queues)
 
 
 async def readiness() -> HealthView:

@@ -7,6 +7,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from app.core.process import code_version
 from app.data import doors
 from app.data.doors import Claim
 
@@ -42,7 +43,7 @@ class Dispatch:
     async def register(self, name: str, ttl_s: float) -> None:
         """Take a lease for ``ttl_s`` seconds under ``name``."""
         async with self._pool.connection() as connection:
-            await doors.register_worker(connection, self.worker_id, name, "worker", ttl_s)
+            await doors.register_worker(connection, self.worker_id, name, "worker", ttl_s, code_version())
 
     async def claim(self, limit: int, spare: int = 0) -> list[Claim]:
         """Up to ``limit`` ready runs, shared out fairly between clients. Raises LeaseLost.

@@ -16,6 +16,7 @@ import psycopg
 import structlog
 
 from app.core.ids import new_id
+from app.core.process import code_version, process_name
 from app.data import doors
 from app.engine.runtime.signing import Signing
 
@@ -88,7 +89,7 @@ async def _serve(
     stopping: asyncio.Event,
 ) -> None:
     holder, rounds, signing = new_id(), 0, Signing()
-    await doors.register_worker(connection, holder, "scheduler", "scheduler", _LEAD_TTL_S)
+    await doors.register_worker(connection, holder, process_name(), "scheduler", _LEAD_TTL_S, code_version())
     try:
         while not stopping.is_set():
             if not await doors.renew_worker(connection, holder, _LEAD_TTL_S):

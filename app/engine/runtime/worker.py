@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app.core.ids import new_id
+from app.core.process import process_name
 from app.engine.runtime import jobs
 from app.engine.runtime.dispatch import Dispatch
 from app.engine.runtime.lease import LEASE_TTL_S
@@ -59,11 +59,6 @@ class WakeableWorker(SimpleWorker):
             job.delete()
             return False
         return super().perform_job(job, queue, execution)
-
-
-def worker_name() -> str:
-    """Host and process, for the health page."""
-    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class LeaseKeeper:
@@ -129,7 +124,7 @@ class EngineThread:
         """Take a lease, waiting for PostgreSQL where it is not up yet."""
         while True:
             try:
-                await dispatch.register(worker_name(), LEASE_TTL_S)
+                await dispatch.register(process_name(), LEASE_TTL_S)
             except Exception as error:
                 log.warning("worker.database_away", error=type(error).__name__)
                 await asyncio.sleep(1)
@@ -178,7 +173,7 @@ def serve(redis_url: str, lease_dsn: str, build: Build) -> None:
     lease = LeaseKeeper(lease_dsn, str(engine.worker_id))
     if engine.pump:
         jobs.on_look(engine.pump.poke)
-        log.info("worker.ready", worker_id=str(engine.worker_id), name=worker_name())
+        log.info("worker.ready", worker_id=str(engine.worker_id), name=process_name())
     _listen(redis_url, stopping)
     orderly = engine.stop()
     log.info("worker.stopped", worker_id=str(engine.worker_id), orderly=orderly)

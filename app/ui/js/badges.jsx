@@ -25,6 +25,8 @@ const STATES = {
   right: ["circle-check", "green"],
   up: ["circle-check", "green"],
   down: ["circle-x", "red"],
+  alive: ["circle-check", "green"],
+  silent: ["circle-x", "red"],
   degraded: ["triangle-alert", "amber"],
   removed: ["trash", "grey"],
   held: ["hand", "amber"],

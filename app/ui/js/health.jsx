@@ -1,8 +1,12 @@
-// The parts of the system: whether each answers, how fast, and what the queue is at.
+// The system: whether each part answers and how fast, who works at what, and what waits.
 import { StateBadge } from "./badges.jsx";
 import { Skeleton } from "./feedback.jsx";
+import { Queues, Workers } from "./health_work.jsx";
 import { useText } from "./i18n.js";
 import { Ago } from "./time.jsx";
+
+// These stand in a list of their own, one by one.
+const LISTED = ["workers", "schedulers"];
 
 function Part({ part }) {
   const text = useText();
@@ -27,7 +31,7 @@ function Part({ part }) {
 export function Health({ health, at }) {
   const text = useText();
   if (!health?.parts) return <Skeleton rows={6} />;
-  const numbers = Object.entries(health.queue ?? {});
+  const numbers = Object.entries(health.queue ?? {}).filter(([name]) => !LISTED.includes(name));
   return (
     <>
       <div className="os-line">
@@ -58,10 +62,12 @@ export function Health({ health, at }) {
         {numbers.map(([name, value]) => (
           <div key={name} className="os-panel">
             <dt>{text.has(`health.queue_${name}`) ? text(`health.queue_${name}`) : name}</dt>
-            <dd className="os-figures">{text.number(value, { maximumFractionDigits: 1 })}</dd>
+            <dd className="os-figures">{name.endsWith("_s") ? (value < 1 ? "—" : text.lasts(Math.round(value))) : text.number(value)}</dd>
           </div>
         ))}
       </dl>
+      <Workers workers={health.workers ?? []} code={health.code} />
+      <Queues queues={health.clients ?? []} />
     </>
   );
 }
