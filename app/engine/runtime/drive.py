@@ -97,7 +97,7 @@ class Drive:
             )
             return
         if self._recorded.events:
-            self._journal.also = {"state": "running", "reason": None}
+            self._journal.hold({"state": "running", "reason": None})
         await self._begin()
         while True:
             if not self._journal.state.finished:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -184,8 +185,9 @@ def storing(record: Record, plan: Plan, seal: str) -> Audit:
     """Work that keeps ``plan`` as the run's own."""
 
     async def store(session: AsyncSession) -> None:
-        row = RunPlan(client_id=record.client_id, run_id=record.run_id, plan=plan.model_dump(mode="json"), seal=seal)
-        await session.merge(row)
+        fresh = {"plan": plan.model_dump(mode="json"), "seal": seal, "created_at": utcnow()}
+        made = insert(RunPlan).values(client_id=record.client_id, run_id=record.run_id, **fresh)
+        await session.exec(made.on_conflict_do_update(index_elements=["client_id", "run_id"], set_=fresh))
 
     return store
 

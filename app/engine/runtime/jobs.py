@@ -14,6 +14,6 @@ def on_look(poke: Callable[[], None]) -> None:
 
 
 def look() -> None:
-    """Called by RQ. Does nothing in a process that is no worker."""
+    """Called by the worker that takes the job. Does nothing in a process that is no worker."""
     if _poke:
         _poke()

@@ -49,7 +49,8 @@ class Journal:
         self.wakeups = claim.wakeups
         self.woken = claim.wakeups
         self.lost = False
-        self.also: Json = {}  # goes with the next commit, whatever that is for
+        self._also: Json = {}
+        self._besides: list[Audit] = []
 
     @property
     def pending(self) -> bool:
@@ -74,6 +75,11 @@ class Journal:
         self.state = before
         self.replan()
 
+    def hold(self, run_patch: Json, *work: Audit) -> None:
+        """Let ``run_patch`` and ``work`` go with the next commit, whatever that is for."""
+        self._also = _together(self._also, run_patch)
+        self._besides.extend(work)
+
     def replan(self) -> None:
         """Begin again with all that can be done now (after a restart, or a reset by a person)."""
         self.commands = next_commands(self.state.graph, self.state)
@@ -92,14 +98,17 @@ class Journal:
             if self._written >= upto and run_patch is None and queue_patch is None and not work:
                 return
             entries, self._entries = self._entries, []
-            if self.also:
-                run_patch, self.also = {**self.also, **(run_patch or {})}, {}
+            also, self._also = self._also, {}
+            besides, self._besides = self._besides, []
+            if also:
+                run_patch = _together(also, run_patch or {})
             # Lost until it is known to be written: a flush may also be cut off in the middle.
             self.lost = True
             try:
-                await self._keep(entries, run_patch, queue_patch, work)
+                await self._keep(entries, run_patch, queue_patch, (*besides, *work))
             except Woken as woken:
                 self._entries, self.woken, self.lost = [*entries, *self._entries], woken.wakeups, False
+                self._also, self._besides = _together(also, self._also), [*besides, *self._besides]
                 raise
             self.lost = False
             self._written += len(entries)
@@ -132,3 +141,11 @@ class Journal:
     def was_woken(self) -> bool:
         """Whether something was asked of the run since it was last looked at."""
         return self.woken != self.wakeups
+
+
+def _together(first: Json, second: Json) -> Json:
+    """Two patches of a run as one; what is kept in its ``extra`` is merged, as it is when they come one by one."""
+    found = {**first, **second}
+    if "extra" in first and "extra" in second:
+        found["extra"] = {**first["extra"], **second["extra"]}
+    return found

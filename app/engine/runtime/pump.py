@@ -114,8 +114,8 @@ class Pump:
             claims = await self._dispatch.claim(wanted, spare=max(0, wanted - ordinary))
             for claim in claims:
                 self._start(claim)
-            if not claims:
-                return
+            if len(claims) < wanted:
+                return  # that was all there is
 
     def _start(self, claim: Claim) -> None:
         walk = self._begin(claim)

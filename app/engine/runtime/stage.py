@@ -106,6 +106,16 @@ class Stage:
             return "flow"
         return "write" if node.info.writes else "read"
 
+    @cached_property
+    def asks_platforms(self) -> bool:
+        """Whether planning has to look at a platform."""
+        return self._any_platform(self.graph)
+
+    def _any_platform(self, graph: Graph) -> bool:
+        return any(
+            self.kind(each) != "flow" or (each.body and self._any_platform(each.body)) for each in graph.by_index
+        )
+
     def decide(
         self, node: GraphNode, rendered: Json, scope: Scope, mode: Literal["plan", "apply"]
     ) -> Decision | Waiting | Expand:

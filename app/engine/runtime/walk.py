@@ -190,7 +190,9 @@ class RunWalk:
             code = f"approval_{refused['state']}"
             await finish(self._engine, stage, journal, "cancelled", {"code": code, "approval": refused["id"]})
             return None
-        await journal.flush({"state": "running", "reason": None, "started": True})
+        journal.hold({"state": "running", "reason": None, "started": True})
+        if stage.asks_platforms:
+            await journal.flush()  # planning takes a while, and people see that it has begun
         try:
             patience = Patience(tries=dict(record.run["extra"].get("plan_tries", {})))
             plan = await self._planning.do(Planner(stage, patience=patience).plan())
@@ -232,7 +234,7 @@ class RunWalk:
         if questions:
             await self._ask(record, journal, fresh, patch, questions)
             return None
-        await journal.flush(patch, None, storing(record, plan, seal))
+        journal.hold(patch, storing(record, plan, seal))
         return fresh
 
     async def _only_planned(self, stage: Stage, journal: Journal, fresh: StoredPlan, patch: Json) -> None:

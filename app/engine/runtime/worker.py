@@ -52,13 +52,15 @@ class WakeableWorker(SimpleWorker):
         self.stopping.set()
         super().request_stop(signum, frame)
 
-    def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
-        callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
-        if job.func_name != WAKE_FUNCTION or job.args or job.kwargs or any(callbacks):
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Hear a wake-up, which is over as soon as it was taken: registries, results and callbacks are for jobs that
+        carry something, and cost ten times what looking costs."""
+        if job.func_name == WAKE_FUNCTION and not job.args and not job.kwargs:
+            jobs.look()
+        else:
             log.error("worker.job_refused", job_id=job.id)
-            job.delete()
-            return False
-        return super().perform_job(job, queue, execution)
+        queue.intermediate_queue.remove(job.id)
+        self.connection.delete(job.key)
 
 
 class LeaseKeeper:
