@@ -37,6 +37,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "token_by_hash": _WEB,
     "client_by_slug": _WEB,
     "clients_of": _WEB,
+    "membership": _WEB,
     "members": _WEB | _WORKER | _SCHEDULER,
     "claim_runs": _WORKER,
     "release_run": _WORKER,
@@ -207,6 +208,15 @@ async def clients_of(session: AsyncSession, account_id: UUID) -> list[ClientOfAc
     """The clients that an account may enter, the MSP first, then by name. Web."""
     rows = await _rows(session, "SELECT * FROM doors.clients_of(%s)", account_id)
     return [ClientOfAccount(*row) for row in rows]
+
+
+async def membership(session: AsyncSession, account_id: UUID, wanted: str) -> ClientOfAccount | None:
+    """The client of that short name or id, where the account may enter it. Web."""
+    try:
+        id_ = UUID(wanted)
+    except ValueError:
+        id_ = None
+    return await _one(session, ClientOfAccount, "SELECT * FROM doors.membership(%s, %s, %s)", account_id, wanted, id_)
 
 
 async def members(session: AsyncSession) -> list[Member]:

@@ -73,11 +73,12 @@ async def enter(actor: Actor, slug_or_id: str | UUID) -> Context:
     Membership and role are read from the database each time, so that what is taken away ends at once. Raises Missing
     where there is no such client and where the actor is no member of it: the answer is the same.
     """
-    wanted = str(slug_or_id)
-    for row in await _memberships(actor):
-        if wanted in (row.slug, str(row.client_id)):
-            permissions = permissions_of(row.role)
-            return Context(row.client_id, row.slug, actor, row.role, permissions)
+    if actor.account_id is None:
+        raise NotSignedIn()
+    async with door_session() as session:
+        row = await doors.membership(session, actor.account_id, str(slug_or_id))
+    if row is not None and row.archived_at is None and _allowed(actor, row.client_id):
+        return Context(row.client_id, row.slug, actor, row.role, permissions_of(row.role))
     metrics.authorization_failures.labels("not_a_member").inc()
     raise Missing("client")
 

@@ -53,6 +53,24 @@ async def test_sessions_and_tokens_are_found_by_hash(superuser: Connection, firs
     assert (token.clients, token.email) == ([first.client_id], f"A@{first.slug}")
 
 
+async def test_one_client_of_an_account(first: Company, second: Company) -> None:
+    slug = first.slug
+    async with door_session() as session:
+        for wanted in (slug, str(first.client_id), str(first.client_id).upper()):
+            found = await doors.membership(session, first.account_id, wanted)
+            assert found is not None
+            assert (found.client_id, found.slug) == (first.client_id, slug)
+        for account, wanted in (
+            (second.account_id, slug),
+            (second.account_id, str(first.client_id)),
+            (new_id(), slug),
+            (first.account_id, "not-there"),
+            (first.account_id, str(new_id())),
+            (first.account_id, "'; --"),
+        ):
+            assert await doors.membership(session, account, wanted) is None
+
+
 async def test_the_clients_of_an_account(superuser: Connection, first: Company, second: Company) -> None:
     await superuser.execute(
         "INSERT INTO memberships (client_id, account_id, role) VALUES (%s, %s, 'viewer')",
