@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
 from bench.builder_drop import builder_drop
@@ -41,17 +43,37 @@ IN_A_BROWSER = {"first_page", "builder_drop"}
 RUNS = 5
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def main() -> int:
-    """Measure what was asked for, or everything."""
+    """Measure what was asked for, or everything. A workload that fails is named, and the others are measured; then the
+    exit status is 1."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", choices=sorted(WORKLOADS | WHOLE), help="one workload")
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each, of which the median is told")
     asked = parser.parse_args()
+    for number in _ENDING:
+        signal.signal(number, _leave)
+    failed = False
     for name in [asked.only] if asked.only else [*WORKLOADS, *WHOLE]:
-        found = _measured(name, asked.runs)
+        try:
+            found = _measured(name, asked.runs)
+        except Exception as error:
+            failed = True
+            print(f"{name}: failed, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            continue
         if found:
             print(json.dumps(found), flush=True)
-    return 0
+    return int(failed)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """End everything that was started, wherever the bench is just now: asyncio's own handler would wait until a peer
+    that is being measured is done. A second signal would cut that short, so it is not listened to."""
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _measured(name: str, runs: int) -> dict[str, Any] | None:

@@ -14,11 +14,11 @@ from app.core.ids import new_id
 from app.data import routing
 from app.services import runs, workflows
 from bench.peers import Peers
+from bench.peers.common import STARTS, STARTS_SINGLE, STARTS_TOGETHER
 from bench.stack import Bench
 from bench.tenant import make_tenant
 from bench.waiting import document, result, superuser
 
-SINGLE, BULK, TOGETHER = 500, 10_000, 8
 _INPUTS = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
@@ -30,25 +30,25 @@ async def bulk_starts(bench: Bench, times: int) -> dict[str, Any]:
     bulk, single, limits, peers = [], [], [], Peers(superuser(bench), "bulk_starts")
     for _ in range(times):
         began = time.perf_counter()
-        rows = [{"n": number} for number in range(BULK)]
+        rows = [{"n": number} for number in range(STARTS)]
         await runs.start_batch(ctx, workflow=flow.id, rows=rows, mode="apply")
-        bulk.append(BULK / (time.perf_counter() - began))
+        bulk.append(STARTS / (time.perf_counter() - began))
         single.append(await _single(ctx, flow.id))
         limits.append(_copied(bench))
         peers.measure()
     await routing.dispose()
-    note = f"one by one, {TOGETHER} at a time: {median(single):.0f} starts/s{peers.note}"
+    note = f"{STARTS_SINGLE} one by one, {STARTS_TOGETHER} at a time: {median(single):.0f} starts/s{peers.note}"
     return result(bench, "bulk_starts", "starts/s", median(bulk), median(limits), times, note, peers.medians())
 
 
 async def _single(ctx: Context, flow: Any) -> float:
     async def some() -> None:
-        for number in range(SINGLE // TOGETHER):
+        for number in range(STARTS_SINGLE // STARTS_TOGETHER):
             await runs.start(ctx, workflow=flow, mode="apply", inputs={"n": number})
 
     began = time.perf_counter()
-    await asyncio.gather(*(some() for _ in range(TOGETHER)))
-    return SINGLE // TOGETHER * TOGETHER / (time.perf_counter() - began)
+    await asyncio.gather(*(some() for _ in range(STARTS_TOGETHER)))
+    return STARTS_SINGLE / (time.perf_counter() - began)
 
 
 def _copied(bench: Bench) -> float:
@@ -56,6 +56,6 @@ def _copied(bench: Bench) -> float:
         link.execute("CREATE TABLE IF NOT EXISTS bench_copy (id uuid PRIMARY KEY, client uuid, inputs jsonb)")
         began = time.perf_counter()
         with link.cursor().copy("COPY bench_copy FROM STDIN") as copy:
-            for number in range(BULK):
+            for number in range(STARTS):
                 copy.write_row((new_id(), new_id(), f'{{"n": {number}}}'))
-        return BULK / (time.perf_counter() - began)
+        return STARTS / (time.perf_counter() - began)

@@ -38,25 +38,33 @@ class Bench:
         killed meanwhile is not waited for in vain."""
         stamp = time.monotonic_ns()
         logs = [self.layout.home / f"bench-worker-{stamp}-{number}.log" for number in range(count)]
-        started = []
-        for log in logs:
-            with log.open("wb") as out:
-                started.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", *command],
-                        env={**os.environ, **settings},
-                        stdout=out,
-                        stderr=subprocess.STDOUT,
-                    )
-                )
+        started: list[subprocess.Popen[bytes]] = []
         try:
+            for log in logs:
+                with log.open("wb") as out:
+                    started.append(
+                        subprocess.Popen(
+                            [sys.executable, "-m", *command],
+                            env={**os.environ, **settings},
+                            stdout=out,
+                            stderr=subprocess.STDOUT,
+                        )
+                    )
             _wait_ready(logs)
             yield started
         finally:
             for process in started:
                 process.terminate()
             for process in started:
-                process.wait(timeout=40)
+                _wait_or_kill(process)
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(timeout=40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_ready(logs: list[Path]) -> None:

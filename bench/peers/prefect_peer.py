@@ -1,23 +1,27 @@
-"""Prefect with a server of its own (SQLite). `python prefect_peer.py WORKLOAD DSN` prints {name: figure}."""
+"""Prefect with its own server, which keeps SQLite. `python prefect_peer.py WORKLOAD DSN` prints {name: figure}."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
+from pathlib import Path
 
-from common import WINDMILL, Figures, asked, end, fibo, p50_ms, seconds
+from common import WINDMILL, Figures, asked, end, fibo, free_port, latencies, one_by_one, seconds, server, wait_for
 
 # A step takes tens of milliseconds; the rate of a shorter chain is the same.
 CHAIN, WIDTH = 50, 1000
 workload, _ = asked(dict.fromkeys({"chain_1000", "fanout_1000", "one_step_http", *WINDMILL}))
+port = free_port()
 # Read when it is imported: a home of its own, and nothing is sent anywhere.
 os.environ |= {
     "PREFECT_HOME": tempfile.mkdtemp(prefix="bench-prefect-"),
+    "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "DO_NOT_TRACK": "1",
+    "NO_PROXY": "127.0.0.1",
 }
 
 from prefect import flow, task  # noqa: E402
@@ -41,7 +45,9 @@ async def chain(steps: int) -> None:
 
 @flow
 async def fan_out(width: int) -> None:
+    await step(0)
     await asyncio.gather(*(step(number) for number in range(width)))
+    await step(width)
 
 
 @flow
@@ -50,19 +56,23 @@ def computing(steps: int, number: int) -> None:
         compute(number)
 
 
-async def measured() -> float:
-    await chain(2)
+async def measured() -> Figures:
+    await chain(10)
     if workload == "chain_1000":
-        return CHAIN / await seconds(chain(CHAIN))
+        return {"prefect": CHAIN / await seconds(chain(CHAIN))}
     if workload == "fanout_1000":
-        return await seconds(fan_out(WIDTH))
+        await fan_out(50)
+        return {"prefect": await seconds(fan_out(WIDTH))}
     if workload == "one_step_http":
-        return await p50_ms(lambda: chain(1), times=10)
-    return await seconds(asyncio.to_thread(computing, *WINDMILL[workload]))
+        return latencies("prefect", await one_by_one(lambda: chain(1), times=40))
+    return {"prefect": await seconds(asyncio.to_thread(computing, *WINDMILL[workload]))}
 
 
-async def main() -> Figures:
-    return {"prefect": await measured()}
+def main() -> Figures:
+    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--no-ui"]
+    with server([*command, "--host", "127.0.0.1", "--port", str(port)], os.environ["PREFECT_HOME"]):
+        wait_for(f"http://127.0.0.1:{port}/api/health")
+        return asyncio.run(measured())
 
 
-end(asyncio.run(main()))
+end(main())

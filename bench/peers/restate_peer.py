@@ -11,7 +11,21 @@ from pathlib import Path
 
 import httpx
 import restate
-from common import STEPS, WINDMILL, Figures, asked, end, fibo, free_port, p50_ms, seconds, server
+from common import (
+    STARTS_SINGLE,
+    STARTS_TOGETHER,
+    STEPS,
+    WINDMILL,
+    Figures,
+    asked,
+    end,
+    fibo,
+    free_port,
+    latencies,
+    one_by_one,
+    seconds,
+    server,
+)
 
 SERVER = Path(sys.prefix) / "package" / "bin" / "restate-server"
 HERE = str(Path(__file__).resolve().parent)
@@ -31,8 +45,9 @@ async def chain(ctx: restate.Context, steps: int) -> int:
 
 @bench.handler()
 async def fan_out(ctx: restate.Context, width: int) -> int:
+    await ctx.run_typed("first", nothing)
     await restate.gather(*(ctx.run_typed(f"step {number}", nothing) for number in range(width)))
-    return width
+    return await ctx.run_typed("last", nothing)
 
 
 @bench.handler()
@@ -44,20 +59,30 @@ async def compute(ctx: restate.Context, order: list[int]) -> int:
 
 
 app = restate.app([bench])
+WORKLOADS = dict.fromkeys(("chain_1000", "fanout_1000", "one_step_http", "bulk_starts", *WINDMILL))
 
 
-async def measured(client: httpx.AsyncClient, workload: str) -> float:
+async def measured(client: httpx.AsyncClient, workload: str) -> Figures:
     async def call(verb: str, argument: object) -> None:
         (await client.post(f"/bench/{verb}", json=argument)).raise_for_status()
 
-    await call("chain", 3)
+    async def some(count: int) -> None:
+        for _ in range(count):
+            await call("chain/send", 1)
+
+    await call("chain", 100)
     if workload == "chain_1000":
-        return STEPS / await seconds(call("chain", STEPS))
+        return {"restate": STEPS / await seconds(call("chain", STEPS))}
     if workload == "fanout_1000":
-        return await seconds(call("fan_out", STEPS))
+        await call("fan_out", 100)
+        return {"restate": await seconds(call("fan_out", STEPS))}
     if workload == "one_step_http":
-        return await p50_ms(lambda: call("chain", 1))
-    return await seconds(call("compute", list(WINDMILL[workload])))
+        return latencies("restate", await one_by_one(lambda: call("chain", 1)))
+    if workload == "bulk_starts":
+        each = STARTS_SINGLE // STARTS_TOGETHER
+        took = await seconds(asyncio.gather(*(some(each) for _ in range(STARTS_TOGETHER))))
+        return {"restate|one by one": each * STARTS_TOGETHER / took}
+    return {"restate": await seconds(call("compute", list(WINDMILL[workload])))}
 
 
 async def registered(admin: str, service: str) -> None:
@@ -92,8 +117,8 @@ async def main(workload: str) -> Figures:
         with server([str(SERVER)], folder, **settings), server(command, HERE):
             await registered(f"http://{admin}", f"http://{service}")
             async with httpx.AsyncClient(base_url=f"http://{ingress}", timeout=300, trust_env=False) as client:
-                return {"restate": await measured(client, workload)}
+                return await measured(client, workload)
 
 
 if __name__ == "__main__":
-    end(asyncio.run(main(asked(dict.fromkeys({"chain_1000", "fanout_1000", "one_step_http", *WINDMILL}))[0])))
+    end(asyncio.run(main(asked(WORKLOADS)[0])))

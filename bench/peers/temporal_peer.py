@@ -14,7 +14,21 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from common import STEPS, WINDMILL, Figures, asked, end, fibo, free_port, p50_ms, seconds, server
+from common import (
+    STARTS_SINGLE,
+    STARTS_TOGETHER,
+    STEPS,
+    WINDMILL,
+    Figures,
+    asked,
+    end,
+    fibo,
+    free_port,
+    latencies,
+    one_by_one,
+    seconds,
+    server,
+)
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -55,25 +69,42 @@ class Computing:
 class FanOut:
     @workflow.run
     async def run(self, width: int) -> None:
+        await workflow.execute_activity(step, 0, start_to_close_timeout=LIMIT)
         started = [workflow.execute_activity(step, number, start_to_close_timeout=LIMIT) for number in range(width)]
         await asyncio.gather(*started)
+        await workflow.execute_activity(step, width, start_to_close_timeout=LIMIT)
 
 
-WORKLOADS = {"chain_1000", "fanout_1000", "one_step_http", *WINDMILL}
+NAME = "temporal (dev server)"
+WORKLOADS = dict.fromkeys(("chain_1000", "fanout_1000", "one_step_http", "bulk_starts", *WINDMILL))
 
 
-async def measured(client: Client, workload: str) -> float:
+async def measured(client: Client, workload: str) -> Figures:
     async def run(kind: type, argument: object) -> None:
         await client.execute_workflow(kind.run, argument, id=uuid4().hex, task_queue="bench")  # type: ignore[attr-defined]
 
-    await run(Chain, 3)
+    await run(Chain, 10)
     if workload == "chain_1000":
-        return CHAIN / await seconds(run(Chain, CHAIN))
+        return {NAME: CHAIN / await seconds(run(Chain, CHAIN))}
     if workload == "fanout_1000":
-        return await seconds(run(FanOut, STEPS))
+        await run(FanOut, 50)
+        return {NAME: await seconds(run(FanOut, STEPS))}
     if workload == "one_step_http":
-        return await p50_ms(lambda: run(Chain, 1), times=20)
-    return await seconds(run(Computing, list(WINDMILL[workload])))
+        return latencies(NAME, await one_by_one(lambda: run(Chain, 1)))
+    if workload == "bulk_starts":
+        return {f"{NAME}|one by one": await starts(client)}
+    return {NAME: await seconds(run(Computing, list(WINDMILL[workload])))}
+
+
+async def starts(client: Client) -> float:
+    """Workflows begun a second for a queue that nobody works at, as ours are."""
+    each = STARTS_SINGLE // STARTS_TOGETHER
+
+    async def some() -> None:
+        for _ in range(each):
+            await client.start_workflow(Chain.run, 1, id=uuid4().hex, task_queue="nobody")
+
+    return each * STARTS_TOGETHER / await seconds(asyncio.gather(*(some() for _ in range(STARTS_TOGETHER))))
 
 
 async def connected(address: str) -> Client:
@@ -103,8 +134,8 @@ async def main(workload: str) -> Figures:
                 max_concurrent_activities=STEPS,
                 workflow_runner=UnsandboxedWorkflowRunner(),
             ):
-                return {"temporal (dev server)": await measured(client, workload)}
+                return await measured(client, workload)
 
 
 if __name__ == "__main__":
-    end(asyncio.run(main(asked(dict.fromkeys(WORKLOADS))[0])))
+    end(asyncio.run(main(asked(WORKLOADS)[0])))
