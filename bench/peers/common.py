@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -87,6 +88,17 @@ async def seconds(work: Awaitable[Any]) -> float:
     began = time.perf_counter()
     await work
     return time.perf_counter() - began
+
+
+async def at_once(one: Callable[[], Awaitable[Any]], count: int, together: int = 64) -> float:
+    """Seconds of so many calls, so many of them under way at any time."""
+    left = iter(range(count))
+
+    async def some() -> None:
+        for _ in left:
+            await one()
+
+    return await seconds(asyncio.gather(*(some() for _ in range(together))))
 
 
 def latencies(name: str, took: Sequence[float]) -> Figures:

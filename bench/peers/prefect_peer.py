@@ -10,8 +10,8 @@ from pathlib import Path
 
 from common import WINDMILL, Figures, asked, end, fibo, free_port, latencies, one_by_one, seconds, server, wait_for
 
-# A step takes tens of milliseconds; the rate of a shorter chain is the same.
-CHAIN, WIDTH = 50, 1000
+# A step takes tens of milliseconds; the rate of a shorter chain is the same. Now and then it stands still for seconds.
+CHAIN, WIDTH = 200, 1000
 workload, _ = asked(dict.fromkeys({"chain_1000", "fanout_1000", "one_step_http", *WINDMILL}))
 port = free_port()
 # Read when it is imported: a home of its own, and nothing is sent anywhere.

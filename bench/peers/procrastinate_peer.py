@@ -14,6 +14,7 @@ from common import (
     STARTS_TOGETHER,
     Figures,
     asked,
+    at_once,
     clients,
     latencies,
     one_by_one,
@@ -32,14 +33,8 @@ async def bulk_starts(app: App, task: Any) -> Figures:
     """Jobs deferred a second, in one batch and one by one; nobody works at them."""
     await task.defer_async(number=0)
     bulk = await seconds(task.batch_defer_async(*({"number": number} for number in range(STARTS))))
-    each = STARTS_SINGLE // STARTS_TOGETHER
-
-    async def some() -> None:
-        for number in range(each):
-            await task.defer_async(number=number)
-
-    single = await seconds(asyncio.gather(*(some() for _ in range(STARTS_TOGETHER))))
-    return {"procrastinate": STARTS / bulk, "procrastinate|one by one": each * STARTS_TOGETHER / single}
+    single = await at_once(lambda: task.defer_async(number=0), STARTS_SINGLE, STARTS_TOGETHER)
+    return {"procrastinate": STARTS / bulk, "procrastinate|one by one": STARTS_SINGLE / single}
 
 
 async def one_step_http(app: App, task: Any) -> Figures:

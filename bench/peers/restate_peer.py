@@ -12,12 +12,15 @@ from pathlib import Path
 import httpx
 import restate
 from common import (
+    LIGHT,
     STARTS_SINGLE,
     STARTS_TOGETHER,
     STEPS,
     WINDMILL,
     Figures,
     asked,
+    at_once,
+    clients,
     end,
     fibo,
     free_port,
@@ -59,16 +62,12 @@ async def compute(ctx: restate.Context, order: list[int]) -> int:
 
 
 app = restate.app([bench])
-WORKLOADS = dict.fromkeys(("chain_1000", "fanout_1000", "one_step_http", "bulk_starts", *WINDMILL))
+WORKLOADS = dict.fromkeys(("chain_1000", "fanout_1000", "one_step_http", "bulk_starts", "tenants_10k", *WINDMILL))
 
 
 async def measured(client: httpx.AsyncClient, workload: str) -> Figures:
     async def call(verb: str, argument: object) -> None:
         (await client.post(f"/bench/{verb}", json=argument)).raise_for_status()
-
-    async def some(count: int) -> None:
-        for _ in range(count):
-            await call("chain/send", 1)
 
     await call("chain", 100)
     if workload == "chain_1000":
@@ -79,9 +78,11 @@ async def measured(client: httpx.AsyncClient, workload: str) -> Figures:
     if workload == "one_step_http":
         return latencies("restate", await one_by_one(lambda: call("chain", 1)))
     if workload == "bulk_starts":
-        each = STARTS_SINGLE // STARTS_TOGETHER
-        took = await seconds(asyncio.gather(*(some(each) for _ in range(STARTS_TOGETHER))))
-        return {"restate|one by one": each * STARTS_TOGETHER / took}
+        took = await at_once(lambda: call("chain/send", 1), STARTS_SINGLE, STARTS_TOGETHER)
+        return {"restate|one by one": STARTS_SINGLE / took}
+    if workload == "tenants_10k":  # it begins a run when it is asked for: the requests are part of it
+        count = 2 * LIGHT * (clients() - 1)
+        return {"restate": count / await at_once(lambda: call("chain", 1), count)}
     return {"restate": await seconds(call("compute", list(WINDMILL[workload])))}
 
 
