@@ -92,13 +92,21 @@ async def _through_pgbouncer(bench: Bench, ctx: Context, flow: UUID, times: int)
     if shutil.which(PGBOUNCER) is None:
         return "PgBouncer left out: it is not installed (Debian's package pgbouncer)"
     straight = bench.settings.database_url("worker")
-    with _pgbouncer(bench, straight) as dsn, bench.workers(1, OPSLOOM_DATABASE_URL_WORKER=dsn):
+    with (
+        _pgbouncer(bench, straight) as dsn,
+        bench.workers(1, OPSLOOM_DATABASE_URL_WORKER=dsn, OPSLOOM_DATABASE_PREPARES="false"),
+    ):
         await walked(bench, ctx, flow)
         pooled = [await _rate(bench, ctx, flow) for _ in range(times)]
     with bench.workers(1):
         await walked(bench, ctx, flow)
         past = [await _rate(bench, ctx, flow) for _ in range(times)]
     return f"worker through PgBouncer {median(pooled):.0f} steps/s, past it right after {median(past):.0f}"
+
+
+def _pooled(dsn: str) -> dict[str, str]:
+    """A worker's settings behind a pooler that forgets prepared statements, as Debian's does."""
+    return {"OPSLOOM_DATABASE_URL_WORKER": dsn, "OPSLOOM_DATABASE_PREPARES": "false"}
 
 
 @contextmanager

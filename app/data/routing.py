@@ -21,6 +21,11 @@ class Route(StrEnum):
     REPLICA = "replica"
 
 
+def prepare_after(prepares: bool) -> int | None:
+    """After how many times a connection prepares a statement, as psycopg wants it; None: never."""
+    return 5 if prepares else None
+
+
 def connector(dsn: str) -> Callable[[], psycopg.Connection[Any]]:
     """Opens a blocking connection to ``dsn``, which stays out of SQLAlchemy's messages."""
     return lambda: psycopg.connect(dsn, prepare_threshold=None)
@@ -30,14 +35,23 @@ class Database:
     """The servers of one installation as one login role sees them.
 
     Engines are made when they are first used, one for each event loop: psycopg's connections belong to the loop they
-    were opened in. ``prepare_threshold=None`` because a pooler that pools by transaction knows no prepared statements.
+    were opened in. ``prepares`` is False behind a pooler that forgets prepared statements.
     """
 
-    def __init__(self, primary: str, replica: str | None = None, *, pool_size: int = 10, name: str = "opsloom") -> None:
+    def __init__(
+        self,
+        primary: str,
+        replica: str | None = None,
+        *,
+        pool_size: int = 10,
+        name: str = "opsloom",
+        prepares: bool = True,
+    ) -> None:
         self._addresses = {Route.PRIMARY: primary, Route.REPLICA: replica or primary}
         self._has_replica = bool(replica)
         self._pool_size = pool_size
         self._name = name
+        self._prepare_after = prepare_after(prepares)
         self._engines: WeakKeyDictionary[AbstractEventLoop, dict[Route, AsyncEngine]] = WeakKeyDictionary()
 
     @property
@@ -59,10 +73,10 @@ class Database:
             await engine.dispose()
 
     def _open(self, route: Route) -> AsyncEngine:
-        dsn, name = self._addresses[route], self._name
+        dsn, name, after = self._addresses[route], self._name, self._prepare_after
 
         async def connect(*_arguments: Any, **_options: Any) -> psycopg.AsyncConnection[Any]:
-            return await psycopg.AsyncConnection.connect(dsn, prepare_threshold=None, application_name=name)
+            return await psycopg.AsyncConnection.connect(dsn, prepare_threshold=after, application_name=name)
 
         return create_async_engine(
             "postgresql+psycopg://",
@@ -90,6 +104,7 @@ def configure(role: Role, settings: Settings | None = None) -> Database:
             settings.database_replica_url_web or None if role == "web" else None,
             pool_size=settings.database_pool_size,
             name=f"opsloom-{role}",
+            prepares=settings.database_prepares,
         )
     )
 
