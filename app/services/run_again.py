@@ -18,7 +18,7 @@ from app.engine.core.again import edit_problems, kept_steps, stored
 from app.engine.core.document import canonical
 from app.engine.core.events import StepKept
 from app.services.run_loading import find, past_of
-from app.services.run_views import Past, require_steps, require_unarchived
+from app.services.run_pasts import Past, require_steps, require_unarchived
 from app.services.starts import Mode, check_mode, queue
 
 Json = dict[str, Any]

@@ -20,7 +20,7 @@ from app.data.session import after_commit, tenant_session
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
 from app.services.run_loading import find, past_of
-from app.services.run_views import require_steps, require_unarchived
+from app.services.run_pasts import require_steps, require_unarchived
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")

@@ -20,17 +20,16 @@ from app.data.models.workflows import Workflow, WorkflowVersion
 from app.engine.core.undo import effects, not_undoable
 from app.services.approvals import decisions_of, names_in, why_not
 from app.services.forms import forms_of
+from app.services.run_pasts import Past, steps_of
 from app.services.run_views import (
     ApprovalView,
     Followed,
-    Past,
     RunRow,
     RunView,
     approval_fields,
     plans_together,
     reveal_view,
     row_fields,
-    steps_of,
 )
 
 Json = dict[str, Any]

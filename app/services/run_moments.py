@@ -16,7 +16,8 @@ from app.engine.core.state import RunState
 from app.engine.core.undo import effects
 from app.engine.runtime.ending import done_summary
 from app.services.run_loading import approvals_of, find, left_behind, past_of
-from app.services.run_views import ApprovalView, Past, RunView, row_fields, steps_of
+from app.services.run_pasts import Past, steps_of
+from app.services.run_views import ApprovalView, RunView, row_fields
 
 Json = dict[str, Any]
 

@@ -25,7 +25,8 @@ from app.services.run_loading import find, rows_in, view_of
 from app.services.run_moments import at
 from app.services.run_search import Wanted, newest_fitting
 from app.services.run_views import RunRow, RunView, row_fields
-from app.services.starts import check_table, start, start_batch
+from app.services.start_tables import check_table, start_batch
+from app.services.starts import start
 from app.services.undos import undo
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""Starting runs: one, or a table of them. Everything is checked before anything is stored.
+"""Starting a run. Everything is checked before anything is stored.
 
-The reverse of a run is started in :mod:`app.services.undos`.
+A table of them is started in :mod:`app.services.start_tables`, the reverse of a run in :mod:`app.services.undos`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -21,19 +21,17 @@ from app.core.settings import get_settings
 from app.data.models.runs import Run
 from app.data.models.workflows import Workflow
 from app.data.repositories import audit
-from app.data.repositories import runs as run_rows
 from app.data.session import after_commit, tenant_session
 from app.engine.core.document import Document
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
 from app.services import workflow_versions
-from app.services.inputs import CheckedRow, check_rows, checked
+from app.services.inputs import checked
 from app.services.run_rules import priority_of, slots_of
 from app.services.start_documents import Chosen, choose, from_plan
 
 Json = dict[str, Any]
 Mode = Literal["plan", "apply"]
-_OVER = ("succeeded", "failed", "cancelled")
 _KEY_CONSTRAINT = "runs_idempotency_key"
 
 
@@ -59,7 +57,7 @@ async def start(
     Raises Invalid naming each input or node that is wrong, Missing, NotPublished, Stale for a plan that is not one.
     """
     asked = Asked(workflow, mode, inputs or {}, idempotency_key)
-    _allowed(ctx, mode)
+    allowed(ctx, mode)
     urgency = priority_of(ctx, priority)
 
     async def work(session: AsyncSession) -> UUID:
@@ -93,47 +91,9 @@ async def start_in(
 
     Raises sqlalchemy's IntegrityError where another transaction has just started a run with this key.
     """
-    _allowed(ctx, mode)
+    allowed(ctx, mode)
     asked = Asked(workflow, mode, inputs, idempotency_key)
     return await _start(session, ctx, asked, version=version, draft=None, plan=None, only_node=None, trigger=trigger)
-
-
-async def start_batch(
-    ctx: Context,
-    *,
-    workflow: UUID | str,
-    rows: Sequence[Mapping[str, Any]],
-    mode: Mode = "plan",
-    skip_invalid: bool = False,
-    version: int | None = None,
-    idempotency_key: str | None = None,
-    priority: str = "normal",
-) -> UUID:
-    """Queue one batch for the rows of a table and give its id.
-
-    Raises Invalid with every wrong row and its reason, unless ``skip_invalid``: wrong rows are then held back, with
-    their reasons kept. Nothing starts where no row is right.
-    """
-    asked = Asked(workflow, mode, {}, idempotency_key, kind="batch")
-    _allowed(ctx, mode)
-    urgency = priority_of(ctx, priority)
-
-    async def work(session: AsyncSession) -> UUID:
-        return await _start_batch(
-            session, ctx, asked, rows, skip_invalid=skip_invalid, version=version, priority=urgency
-        )
-
-    return await once(ctx, asked, work)
-
-
-async def check_table(
-    ctx: Context, *, workflow: UUID | str, rows: Sequence[Mapping[str, Any]], version: int | None = None
-) -> list[CheckedRow]:
-    """What is wrong with each row, before anything is started."""
-    ctx.require("run.plan")
-    async with tenant_session(ctx) as session:
-        chosen = await choose(session, ctx, workflow, version)
-    return check_rows(chosen.document.inputs, rows)
 
 
 def label_of(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
@@ -154,7 +114,8 @@ class Asked:
     kind: str = "run"
 
 
-def _allowed(ctx: Context, mode: Mode) -> None:
+def allowed(ctx: Context, mode: Mode) -> None:
+    """Raise Forbidden, or Invalid for a mode that there is not."""
     ctx.require("run.plan" if mode == "plan" else "run.start")
     check_mode(mode)
 
@@ -241,43 +202,6 @@ async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID
     return run, document
 
 
-async def _start_batch(
-    session: AsyncSession,
-    ctx: Context,
-    asked: Asked,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    skip_invalid: bool,
-    version: int | None,
-    priority: int,
-) -> UUID:
-    if earlier := await by_key(session, ctx, asked):
-        return earlier
-    chosen = await choose(session, ctx, asked.workflow, version)
-    document = chosen.document
-    found = check_rows(document.inputs, rows)
-    _require_some(found, skip_invalid=skip_invalid)
-    head = Run(
-        client_id=ctx.client_id,
-        id=new_id(),
-        kind="batch",
-        workflow_id=chosen.flow.id,
-        version=chosen.version,
-        document_hash=chosen.hash,
-        mode=asked.mode,
-        idempotency_key=asked.key,
-        label=f"{sum(not row.problems for row in found)} × {chosen.flow.name}",
-        extra={"held_back": [_held_back(row) for row in found if row.problems]},
-        priority=priority,
-    )
-    await queue(session, ctx, head)
-    good = [_as_row(document, row) for row in found if not row.problems]
-    rules = await slots_of(session, ctx, document, [(row["row_number"], row["inputs"]) for row in good])
-    rows_now = [row | {"extra": extra} for row, extra in zip(good, rules, strict=True)]
-    await run_rows.add_rows(session, ctx.client_id, head.id, rows_now)
-    return head.id
-
-
 def check_mode(mode: str) -> None:
     """Raise Invalid for another mode than ``plan`` or ``apply``."""
     if mode not in ("plan", "apply"):
@@ -330,27 +254,3 @@ async def queue(session: AsyncSession, ctx: Context, run: Run, told: Json | None
     }
     await audit.record(session, ctx, action="run_started", target=f"run:{run.id}", details=details)
     after_commit(session, lambda: wake(get_settings().redis_url))
-
-
-def _require_some(rows: Sequence[CheckedRow], *, skip_invalid: bool) -> None:
-    problems = [problem for row in rows for problem in row.problems]
-    wrong = sum(bool(row.problems) for row in rows)
-    if problems and not skip_invalid:
-        raise Invalid(
-            f"Of {len(rows)} rows, {wrong} cannot be used as they are.", code="rows_invalid", problems=problems
-        )
-    if wrong == len(rows):
-        raise Invalid("No row is right.", code="rows_invalid", problems=problems)
-
-
-def _held_back(row: CheckedRow) -> Json:
-    return {"row": row.number, "inputs": row.inputs, "problems": [problem.as_json() for problem in row.problems]}
-
-
-def _as_row(document: Document, row: CheckedRow) -> Json:
-    return {
-        "id": new_id(),
-        "row_number": row.number,
-        "inputs": row.inputs,
-        "label": label_of(document.inputs, row.inputs),
-    }

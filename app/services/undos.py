@@ -16,7 +16,7 @@ from app.data.models.runs import Run
 from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
 from app.services.run_loading import past_of
-from app.services.run_views import require_unarchived
+from app.services.run_pasts import require_unarchived
 from app.services.starts import Mode, check_mode, queue
 
 _OVER = ("succeeded", "failed", "cancelled")

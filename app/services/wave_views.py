@@ -14,7 +14,7 @@ from app.core.context import Context
 from app.data.models.runs import Run, StepEvent, WaveTarget
 from app.data.session import tenant_session
 from app.services import clients, workflow_versions
-from app.services.run_views import Past, steps_of
+from app.services.run_pasts import Past, steps_of
 
 Json = dict[str, Any]
 

@@ -14,16 +14,14 @@ from app.engine.core.events import (
     PauseAsked,
     Resumed,
     StepCancelled,
-    StepFailed,
-    StepIntended,
-    StepReset,
     StepSkipped,
     StepSucceeded,
 )
 from app.engine.core.graph import Graph, GraphNode
 from app.engine.core.plan import CancelStep, FinishBody, FinishRun, SkipStep, StartStep, due, waits_for_people
-from app.engine.core.state import IllegalEvent, places
+from app.engine.core.state import places
 from app.engine.core.values import to_json
+from app.engine.runtime.deciding import FlowSteps
 from app.engine.runtime.dispatch import Claim, FenceLost, Woken
 from app.engine.runtime.ending import cancelled, finish
 from app.engine.runtime.engine import Engine
@@ -32,9 +30,10 @@ from app.engine.runtime.journal import Journal
 from app.engine.runtime.people import People
 from app.engine.runtime.perform import Performer
 from app.engine.runtime.record import Record
+from app.engine.runtime.requests import Requests
 from app.engine.runtime.stage import Stage
 from app.engine.runtime.waits import Waits
-from app.engine.steps.base import Ask, Decision, Expand, Fill, Poll, Sleep, Waiting
+from app.engine.steps.base import Decision, Poll
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -56,11 +55,12 @@ class Drive:
         self._performer = performer
         self._waits = Waits(performer)
         self._people = People(performer, stage.record)
+        self._flow = FlowSteps(performer, self._people, self._waits)
+        self._requests = Requests(journal)
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._nudged = asyncio.Event()
         self._stopping = False
         self._recorded = stage.record
-        self._handled = 0
 
     @property
     def _graph(self) -> Graph:
@@ -116,7 +116,7 @@ class Drive:
         for node in left:
             if self._stage.kind(node) != "flow":
                 self._spawn(node, recovering=True)
-            elif isinstance(answer := self._decide(node), Decision):
+            elif isinstance(answer := self._flow.decide(node), Decision):
                 self._journal.note(StepSucceeded(node.id, output=to_json(answer.output), port=answer.port))
 
     def _must_wait_out(self) -> float | None:
@@ -161,74 +161,20 @@ class Drive:
             elif self._journal.state.stopping or self._journal.state.node(command.node).terminal:
                 continue  # it was to start before the run, or its part of the run, was stopped
             elif isinstance(command, FinishBody):
-                self._finish_body(self._graph.nodes[command.node])
+                self._flow.finish_body(self._graph.nodes[command.node])
             elif self._stage.kind(self._graph.nodes[command.node]) == "flow":
                 flow.append(command)
             else:
                 self._spawn(self._graph.nodes[command.node])
         if flow:
-            await self._decide_all(flow)
+            await self._flow.decide_all(flow)
+            self._start_due()
         return None
-
-    async def _decide_all(self, commands: list[StartStep]) -> None:
-        """Flow steps that are ready together: their intents share one commit, their outcomes ride with the next."""
-        answers: list[tuple[GraphNode, Decision]] = []
-        asks: list[tuple[GraphNode, Ask | Fill]] = []
-        waits: list[tuple[GraphNode, Sleep | Poll]] = []
-        effects = False
-        for command in commands:
-            node = self._graph.nodes[command.node]
-            answer = self._decide(node)
-            if isinstance(answer, Ask | Fill):
-                asks.append((node, answer))
-            elif isinstance(answer, Expand):
-                continue  # its body is laid out already
-            elif isinstance(answer, Sleep | Poll):
-                waits.append((node, answer))
-            elif answer is not None:
-                answers.append((node, answer))
-                if node.info.writes:
-                    effects = True
-                    self._journal.note(StepIntended(node.id, attempt=command.attempt))
-        if effects:
-            await self._journal.flush()
-        for node, decision in answers:
-            self._journal.note(StepSucceeded(node.id, output=to_json(decision.output), port=decision.port))
-        for node, wait in waits:
-            self._waits.begin(node, wait)
-        for node, ask in asks:
-            await (self._people.ask(node, ask) if isinstance(ask, Fill) else self._performer.ask(node, ask))
-        self._start_due()
-
-    def _finish_body(self, node: GraphNode) -> None:
-        """A step's body is over: its result, or another round."""
-        try:
-            answer = self._stage.finish_body(self._journal.state, node, "apply")
-            if isinstance(answer, Expand):
-                self._journal.note(self._stage.expansion(self._journal.state, node, answer, None))
-            elif isinstance(answer, Decision):
-                self._journal.note(StepSucceeded(node.id, output=to_json(answer.output), port=answer.port))
-        except Exception as error:
-            self._performer.fail(node, error, final=True)
 
     def _give_up(self, name: str) -> None:
         """Wait no longer for what the step waits for."""
         if self._journal.state.node(name).state == "waiting":
             self._journal.note(StepCancelled(name), self._people.withdrawn(name))
-
-    def _decide(self, node: GraphNode) -> Decision | Waiting | Expand | None:
-        if self._stage.is_undo:
-            return Decision(port=node.info.ports[0])
-        try:
-            scope = self._stage.scope(self._journal.state, node.id)
-            rendered = self._stage.rendered(node, scope)
-            answer = self._stage.decide(node, rendered, scope, "apply")
-            if isinstance(answer, Expand):
-                self._journal.note(self._stage.expansion(self._journal.state, node, answer, rendered))
-            return answer
-        except Exception as error:
-            self._performer.fail(node, error)
-            return None
 
     def _spawn(self, node: GraphNode, *, recovering: bool = False) -> None:
         """Work on a step, unless that is being done already."""
@@ -275,7 +221,7 @@ class Drive:
         """Look once more for what a step waits for, unless that is being done already."""
         if node.id in self._tasks.values():
             return
-        poll = self._decide(node)
+        poll = self._flow.decide(node)
         if isinstance(poll, Poll):
             self._tasks[asyncio.create_task(self._waits.look(node, poll), name=node.id)] = node.id
 
@@ -293,7 +239,7 @@ class Drive:
         self._recorded = record
         self._performer.gate = Gate(record)
         self._performer.asked = False
-        await self._heed_requests(record)
+        await self._requests.heed(record)
         state = self._journal.state
         if record.cancel_asked and not state.stopping and not state.finished:
             self._journal.note(CancelAsked(by=None))
@@ -312,41 +258,6 @@ class Drive:
         event = PauseAsked if record.pause_asked else Resumed
         self._journal.note(event(by=record.paused_by))
         self._journal.replan()
-
-    async def _heed_requests(self, record: Record) -> None:
-        """Handle what was asked since, and keep how far that went with what came of it: it is handled once."""
-        requests = record.run["extra"].get("requests", [])
-        handled = max(self._handled, record.run["extra"].get("handled", 0))
-        if len(requests) <= handled:
-            return
-        for request in requests[handled:]:
-            self._heed_request(request)
-        self._handled = len(requests)
-        await self._journal.flush({"extra": {"handled": self._handled}})
-
-    def _heed_request(self, request: Json) -> None:
-        try:
-            if request["kind"] == "reset":
-                self._journal.note(StepReset(tuple(request.get("nodes", ()))))
-                self._journal.replan()
-            elif request["kind"] == "settle":
-                self._settle(request)
-        except (IllegalEvent, KeyError) as error:
-            # It no longer fits what the run has come to. A request that cannot be met must not stop the run for ever.
-            log.warning("run.request_refused", kind=request.get("kind"), error=type(error).__name__)
-
-    def _settle(self, request: Json) -> None:
-        """A person says what became of a step whose outcome nobody knew."""
-        node = self._graph.nodes[request["node"]]
-        state = self._journal.state.node(node.id)
-        if state.state != "unknown":
-            return
-        if request["outcome"] == "done":
-            port = node.info.ports[0]
-            self._journal.note(StepSucceeded(node.id, output=state.output or {}, change=state.change, port=port))
-        else:
-            error = {"code": "not_done", "remedy": "Rejected", "message": "A person says that it was not done."}
-            self._journal.note(StepFailed(node.id, error))
 
     async def _pause(self) -> bool:
         """Nothing runs and nothing can start: sleep through a short wait, or give the run back."""

@@ -19,14 +19,13 @@ from app.engine.core.expressions import ExpressionError
 from app.engine.core.graph import GraphNode
 from app.engine.core.moves import in_broken
 from app.engine.core.outputs import fitting
-from app.engine.core.policy import Requirement, Write
 from app.engine.core.retry import next_delay
-from app.engine.core.seal import change_differences
 from app.engine.core.values import to_json
 from app.engine.runtime import vaulting
 from app.engine.runtime.bindings import Binding, Prospect
-from app.engine.runtime.gate import CONFIRM, CONFIRMERS, Gate, Question, asking, step_question
+from app.engine.runtime.gate import Gate, Question, asking, step_question
 from app.engine.runtime.journal import Journal
+from app.engine.runtime.objecting import objection
 from app.engine.runtime.pace import HeldBack
 from app.engine.runtime.record import StoredPlan
 from app.engine.runtime.recovery import NothingDone, find_out, patiently, unknown
@@ -156,7 +155,7 @@ class Performer:
             event = StepSucceeded(node.id, output=prospect.output, change=change, port=node.info.ports[0])
             self.journal.note(event, self.telling.withdrawing(node) if self.stage.is_undo else None)
             return
-        question = self._objection(node, prospect)
+        question = objection(self.gate, self.sealed, node, prospect.change)
         if question:
             await self._ask(node, question)
             return
@@ -182,35 +181,6 @@ class Performer:
         if stopped and not state.finished:
             self.journal.note(StepCancelled(node.id))
         return stopped
-
-    def _objection(self, node: GraphNode, prospect: Prospect) -> tuple[Question, list[Json]] | None:
-        """Why the write may not be made now: it is not what was sealed, or the policy has not been satisfied.
-
-        What people agreed to before counts for the sealed change only. A write that has moved needs everybody whom the
-        policy asks once more, about this very change; where it asks nobody, somebody confirms.
-        """
-        change = prospect.change.model_dump(mode="json")
-        write = Write(node.id, node.node.type, node.info.risk)
-        agreed = self.gate.agreed(node.id, change)
-        moved = _moved(self._sealed_change(node.id), change) if self.sealed else []
-        if moved:
-            unmet = self.gate.unmet([write], agreed) or self._to_confirm(node, agreed)
-        else:
-            unmet = self.gate.unmet([write], agreed | self.gate.approved(self.sealed.seal if self.sealed else ""))
-        if not unmet:
-            return None
-        own = unmet[0].key == CONFIRM
-        title, reason = node.node.name or node.id, "moved" if moved else "policy"
-        return Question(unmet[0], reason, title, node=node.id, own=own, change=change), moved
-
-    def _to_confirm(self, node: GraphNode, agreed: set[str]) -> list[Requirement]:
-        """Somebody's word that a moved write goes on, where the policy asks for nobody's."""
-        write = Write(node.id, node.node.type, node.info.risk)
-        needed = not agreed and not self.gate.unmet([write], set())
-        return [Requirement(CONFIRM, CONFIRMERS, 1, (node.id,))] if needed else []
-
-    def _sealed_change(self, node: str) -> Json | None:
-        return self.sealed.plan.change_of(node) if self.sealed else None
 
     async def _ask(self, node: GraphNode, objection: tuple[Question, list[Json]]) -> None:
         question, moved = objection
@@ -351,11 +321,3 @@ class Performer:
 
 def _ports(ask: Ask) -> Json:
     return {"approved": ask.approved_port, "denied": ask.denied_port, "timeout": ask.timeout_port}
-
-
-def _moved(sealed: Json | None, now: Json) -> list[Json]:
-    """How a write departs from the sealed one; empty where it may be made. What was sealed as unknown may be anything
-    of its kind of step."""
-    if sealed is None:
-        return [{"field": "change", "sealed": None, "now": now}]
-    return [] if sealed["kind"] == "unknown" else change_differences(sealed, now)
