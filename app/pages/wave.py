@@ -8,10 +8,12 @@ from uuid import UUID
 import reflex as rx
 
 from app.core.context import Context
-from app.services import waves
+from app.services import wave_undos, waves
+from app.services.wave_undos import UndoneTarget
 from app.services.waves import WaveView
 from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import reason, t
+from app.ui.js import module
 from app.ui.parts import button, callout, state_badge
 from app.ui.rows import identifier
 from app.ui.session import PageState, SessionState, guarded, opens, route_param, tell
@@ -30,6 +32,7 @@ COLUMNS = (
     Column("steps", "waves.steps", kind="mono", narrow=False, sort=False),
     Column("summary", "runs.changes", kind="changes", narrow=False),
     Column("reason", "runs.reason", kind="reason", narrow=False),
+    Column("undone", "waves.undo_column", kind="linked_state"),
 )
 _MARKS = {
     "succeeded": "✓",
@@ -42,6 +45,10 @@ _MARKS = {
 }
 
 
+# An undo that is done has left the client's run undone.
+_UNDONE = {"succeeded": "undone"}
+
+
 class WaveState(PageState, SessionState):
     rows: list[Json] = []
     stands: str = ""
@@ -51,6 +58,9 @@ class WaveState(PageState, SessionState):
     can_apply: bool = False
     goes_on: bool = False
     held: bool = False
+    can_undo: bool = False
+    undone: Json = {}
+    busy: bool = False
 
     @opens("run.read")
     async def load(self, context: Context) -> None:
@@ -64,7 +74,7 @@ class WaveState(PageState, SessionState):
                 if rows != self.rows:
                     self.rows = rows
                 self.loaded = True
-            if view.state in OVER:
+            if view.state in OVER and not any(_is_going(target) for target in view.targets):
                 return
 
     @guarded("wave.start")
@@ -91,6 +101,31 @@ class WaveState(PageState, SessionState):
         """Carry this plan out, with the same stages."""
         return rx.redirect(f"/c/{context.client_slug}/waves/{await waves.carry_out(context, _here(self))}")
 
+    @guarded("wave.start")
+    async def undo(self, context: Context, mode: str) -> Any:
+        """Plan or start the undo of each client's run, and say where there is none and why."""
+        async with self:
+            self.busy, self.undone = True, {}
+        chosen: Any = mode
+        try:
+            found = [_undone_row(one) for one in await wave_undos.undo(context, _here(self), mode=chosen)]
+        finally:
+            async with self:
+                self.busy = False
+        async with self:
+            self.undone = {"mode": mode, "clients": found}
+        return WaveState.load
+
+
+def _is_going(target: waves.TargetView) -> bool:
+    """Whether it is being taken back just now."""
+    return target.undo_state is not None and target.undo_state not in OVER
+
+
+def _undone_row(target: UndoneTarget) -> Json:
+    href = f"/c/{target.client}/runs/{target.undo or target.run or ''}".removesuffix("/runs/")
+    return {"client": target.client, "name": target.name, "href": href, "reason": target.reason}
+
 
 def _show(state: WaveState, context: Context, view: WaveView) -> None:
     steers = "wave.start" in context.permissions
@@ -98,6 +133,7 @@ def _show(state: WaveState, context: Context, view: WaveView) -> None:
     state.words = {"begun": view.begun, "stages": view.stages, "workflow": view.workflow_name, "mode": view.mode}
     state.can_steer = steers
     state.can_apply = steers and view.mode == "plan" and view.state in OVER
+    state.can_undo = steers and view.mode == "apply" and view.state in OVER
     state.goes_on = view.state not in OVER
     state.held = view.paused or (view.reason or {}).get("code") in ("wave_stopped", "wave_next", "wave_paused")
 
@@ -107,11 +143,40 @@ def _target_row(target: waves.TargetView) -> Json:
     # Steps by a mark each: a row says at a glance how far the client's run came.
     marks = "".join(_MARKS.get(state, "○") for state in target.steps.values())
     href = f"/c/{target.client}/runs/{target.run}" if target.run else f"/c/{target.client}"
-    return shown | {"id": target.client, "href": href, "stage": target.stage + 1, "steps": marks}
+    undone = {
+        "state": _UNDONE.get(target.undo_state or "", target.undo_state),
+        "href": f"/c/{target.client}/runs/{target.undo}",
+    }
+    return shown | {
+        "id": target.client,
+        "href": href,
+        "stage": target.stage + 1,
+        "steps": marks,
+        "undone": undone if target.undo else None,
+        "undo_state": target.undo_state,
+    }
 
 
 def _here(state: WaveState) -> UUID:
     return identifier(route_param(state, "wave"), "wave")
+
+
+class WaveUndo(rx.Component):
+    """See app/ui/js/wave_undo.jsx."""
+
+    library = module("wave_undo.jsx")
+    tag = "WaveUndo"
+    rows: rx.Var[list[Json]]
+    busy: rx.Var[bool]
+    on_undo: rx.EventHandler[lambda mode: [mode]]
+
+
+class WaveUndone(rx.Component):
+    """See app/ui/js/wave_undo.jsx."""
+
+    library = module("wave_undo.jsx")
+    tag = "WaveUndone"
+    undone: rx.Var[Json]
 
 
 ON_LOAD = [SessionState.load_frame, WaveState.load]
@@ -128,6 +193,7 @@ def _actions() -> rx.Component:
             button(t("waves.resume"), icon_name="play", kind="primary", on_click=WaveState.resume),
         ),
         rx.cond(going & ~WaveState.held, button(t("waves.pause_it"), icon_name="pause", on_click=WaveState.pause)),
+        rx.cond(WaveState.can_undo, WaveUndo.create(rows=WaveState.rows, busy=WaveState.busy, on_undo=WaveState.undo)),
         rx.cond(going, button(t("waves.cancel"), icon_name="x", kind="danger", on_click=WaveState.cancel)),
     )
 
@@ -151,4 +217,5 @@ def page() -> rx.Component:
     why = rx.cond(WaveState.why, callout(reason(WaveState.why)))
     title = rx.cond(WaveState.loaded, words["workflow"].to(str), t("waves.title"))
     crumbs = [crumb(t("nav.runs"), client_path("/runs")), crumb(t("waves.title"), client_path("/waves"))]
-    return page_frame(where, why, table, title=title, wide=True, crumbs=crumbs, actions=(_actions(),))
+    undone = WaveUndone.create(undone=WaveState.undone)
+    return page_frame(where, why, undone, table, title=title, wide=True, crumbs=crumbs, actions=(_actions(),))

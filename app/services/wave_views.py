@@ -24,7 +24,9 @@ class _View(BaseModel):
 
 
 class TargetView(_View):
-    """One client of a wave. ``steps`` are the states of its run's steps by node, where the reader may enter it."""
+    """One client of a wave. Where the reader may enter it, ``steps`` are the states of its run's steps by node, and
+    ``undo`` the newest run that takes it back, with its state.
+    """
 
     client: str
     name: str
@@ -34,6 +36,8 @@ class TargetView(_View):
     reason: Json | None
     summary: dict[str, int]
     steps: dict[str, str] = {}
+    undo: UUID | None = None
+    undo_state: str | None = None
 
 
 class WaveView(_View):
@@ -59,27 +63,37 @@ class WaveView(_View):
     targets: tuple[TargetView, ...] = ()
 
 
-async def matrix_of(ctx: Context, targets: Sequence[WaveTarget]) -> dict[UUID, dict[str, str]]:
-    """The step states of each client's run, for the clients that the reader may enter."""
+async def matrix_of(ctx: Context, targets: Sequence[WaveTarget]) -> dict[UUID, Json]:
+    """What only a client itself knows of its run (``steps``, ``undo``, ``undo_state`` of :class:`TargetView`), for the
+    clients that the reader may enter."""
     mine = {client.id for client in await clients.clients_of(ctx.actor)} if ctx.actor.account_id else set()
-    found: dict[UUID, dict[str, str]] = {}
+    found: dict[UUID, Json] = {}
     for target in targets:
         if target.target in mine and target.target_run is not None:
             inside = await clients.enter(ctx.actor, target.target)
-            found[target.target] = await _states(inside, target.target_run)
+            found[target.target] = await _known_inside(inside, target.target_run)
     return found
 
 
-async def _states(inside: Context, run_id: UUID) -> dict[str, str]:
+async def _known_inside(inside: Context, run_id: UUID) -> Json:
     async with tenant_session(inside) as session:
         run = await session.get(Run, (inside.client_id, run_id))
         if run is None or run.version is None:
             return {}
+        undo = (
+            await session.exec(
+                select(Run.id, Run.state)
+                .where(Run.client_id == inside.client_id, Run.of == run_id, Run.mode == "apply")
+                .order_by(col(Run.id).desc())
+                .limit(1)
+            )
+        ).first()
         version = await workflow_versions.find_version(session, inside, run.workflow_id, run.version)
         query = select(StepEvent).where(StepEvent.client_id == inside.client_id, StepEvent.run_id == run_id)
         history = list((await session.exec(query.order_by(col(StepEvent.seq)))).all())
     steps = steps_of(Past(version.document, history, run.only_node).state(), history, None)
-    return {step.node: step.state for step in steps}
+    known: Json = {"steps": {step.node: step.state for step in steps}}
+    return known | ({"undo": undo[0], "undo_state": undo[1]} if undo else {})
 
 
 def wave_view(run: Run, name: str) -> WaveView:
@@ -105,7 +119,7 @@ def wave_view(run: Run, name: str) -> WaveView:
     )
 
 
-def target_view(target: WaveTarget, steps: dict[str, str]) -> TargetView:
+def target_view(target: WaveTarget, known: Json) -> TargetView:
     return TargetView(
         client=target.slug,
         name=target.name,
@@ -114,5 +128,5 @@ def target_view(target: WaveTarget, steps: dict[str, str]) -> TargetView:
         run=target.target_run,
         reason=target.reason,
         summary=target.summary,
-        steps=steps,
+        **known,
     )

@@ -76,7 +76,7 @@ function Worker({ worker, code }) {
       {worker.holds > 0 ? (
         <tr className="os-under">
           <td colSpan={6}>
-            <ul className="os-plain-list">
+            <ul className="os-plain">
               {worker.runs.map((run) => (
                 <Held key={run.run} run={run} />
               ))}

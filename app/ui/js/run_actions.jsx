@@ -7,10 +7,11 @@ import { Icon } from "./icons.jsx";
 import { began } from "./run_page.jsx";
 
 const OVER = ["succeeded", "failed", "cancelled"];
-// An undo that is over without having done it may be asked for again.
-const UNDONE = ["queued", "running", "waiting", "paused", "succeeded"];
+/** An undo that is over without having done it may be asked for again; one in these states is not. */
+export const UNDONE = ["queued", "running", "waiting", "paused", "succeeded"];
 
-function Button({ icon, words, kind = "", ...rest }) {
+/** A button of the header: on a phone its icon alone. */
+export function HeaderButton({ icon, words, kind = "", ...rest }) {
   return (
     <button type="button" className="os-button" data-kind={kind} aria-label={words} {...rest}>
       <Icon name={icon} size={14} />
@@ -24,9 +25,9 @@ const somethingToUndo = (run) =>
   (run.kind === "batch" || run.effects.length > 0) && changed(run) > (run.summary.irreversible ?? 0);
 const changed = (run) => (run.summary.add ?? 0) + (run.summary.change ?? 0) + (run.summary.remove ?? 0);
 
-function UndoQuestion({ run, open, onClose, onUndo }) {
+/** The question before an undo. `count` changes are taken back, of which `stays` cannot be; `children` say more. */
+export function UndoQuestion({ title, count, stays = 0, open, onClose, onUndo, children }) {
   const text = useText();
-  const count = changed(run);
   const planFirst = (
     <button
       type="button"
@@ -42,14 +43,15 @@ function UndoQuestion({ run, open, onClose, onUndo }) {
   return (
     <Confirm
       open={open}
-      title={text("run.undo_title")}
+      title={title}
       effect={text("run.undo_now", { count })}
       more={planFirst}
       onConfirm={() => onUndo("apply")}
       onClose={onClose}
     >
       <p>{text("run.undo_help")}</p>
-      {run.summary.irreversible ? <p className="os-irreversible-reason">{text("run.undo_stays", { count: run.summary.irreversible })}</p> : null}
+      {stays ? <p className="os-irreversible-reason">{text("run.undo_stays", { count: stays })}</p> : null}
+      {children}
     </Confirm>
   );
 }
@@ -69,33 +71,40 @@ export function RunActions({ run, may = {}, busy, again = false, onApply, onUndo
   return (
     <>
       {applicable && run.of && may.undo ? (
-        <Button icon="undo" words={text("run.undo_as_planned")} kind="danger" disabled={busy} onClick={() => onUndo("apply")} />
+        <HeaderButton icon="undo" words={text("run.undo_as_planned")} kind="danger" disabled={busy} onClick={() => onUndo("apply")} />
       ) : null}
       {applicable && !run.of && may.start ? (
-        <Button icon="play" words={text("run.apply")} kind="primary" disabled={busy} onClick={() => onApply(key)} />
+        <HeaderButton icon="play" words={text("run.apply")} kind="primary" disabled={busy} onClick={() => onApply(key)} />
       ) : null}
-      {undoable && may.undo ? <Button icon="undo" words={text("run.undo")} disabled={busy} onClick={() => setAsking("undo")} /> : null}
+      {undoable && may.undo ? <HeaderButton icon="undo" words={text("run.undo")} disabled={busy} onClick={() => setAsking("undo")} /> : null}
       {over && run.state !== "succeeded" && !isPlan && run.kind !== "batch" && may.start && began(run) ? (
-        <Button icon="rotate-ccw" words={text("run.retry")} disabled={busy} onClick={() => onRetry([])} />
+        <HeaderButton icon="rotate-ccw" words={text("run.retry")} disabled={busy} onClick={() => onRetry([])} />
       ) : null}
       {over && run.kind === "run" && may.plan && again ? (
-        <Button icon="repeat" words={text("run.again")} disabled={busy} onClick={() => change({ start: run.workflow_id, from: run.id })} />
+        <HeaderButton icon="repeat" words={text("run.again")} disabled={busy} onClick={() => change({ start: run.workflow_id, from: run.id })} />
       ) : null}
       {!over && onPause && !run.cancel_requested_at && run.pause_requested_at && may.start ? (
-        <Button icon="play" words={text("run.resume")} disabled={busy} onClick={() => onPause(false)} />
+        <HeaderButton icon="play" words={text("run.resume")} disabled={busy} onClick={() => onPause(false)} />
       ) : null}
       {!over && onPause && !run.cancel_requested_at && !run.pause_requested_at && may.cancel ? (
-        <Button icon="pause" words={text("run.pause")} disabled={busy} onClick={() => onPause(true)} />
+        <HeaderButton icon="pause" words={text("run.pause")} disabled={busy} onClick={() => onPause(true)} />
       ) : null}
       {!over && may.cancel ? (
-        <Button
+        <HeaderButton
           icon="octagon-x"
           words={text(run.cancel_requested_at ? "run.cancelling" : "run.cancel")}
           disabled={busy || Boolean(run.cancel_requested_at)}
           onClick={() => setAsking("cancel")}
         />
       ) : null}
-      <UndoQuestion run={run} open={asking === "undo"} onClose={() => setAsking("")} onUndo={onUndo} />
+      <UndoQuestion
+        title={text("run.undo_title")}
+        count={changed(run)}
+        stays={run.summary.irreversible}
+        open={asking === "undo"}
+        onClose={() => setAsking("")}
+        onUndo={onUndo}
+      />
       <Confirm
         open={asking === "cancel"}
         title={text("run.cancel_title")}

@@ -16,6 +16,12 @@ const CELLS = {
   ),
   number: (value, row, column, text) => <span className="os-figures">{value == null ? "" : text.number(value)}</span>,
   state: (value) => <StateBadge state={value} plain />,
+  linked_state: (value) =>
+    value ? (
+      <Link className="os-plain-link" to={value.href}>
+        <StateBadge state={value.state} plain />
+      </Link>
+    ) : null,
   time: (value) => <Ago at={value} />,
   lasting: (value, row) => <Lasting start={row.started_at} end={row.finished_at} />,
   code: (value, row, column, text) => (value ? <span className="os-truncate">{text(`${column.prefix}${value}`)}</span> : null),
@@ -137,6 +143,7 @@ export function cellOf(column, row, text) {
 
 const WORDS = {
   state: (value, row, column, text) => (value ? text(`state.${value}`) : ""),
+  linked_state: (value, row, column, text) => (value ? text(`state.${value.state}`) : ""),
   code: (value, row, column, text) => (value ? text(`${column.prefix}${value}`) : ""),
   pick: (value, row, column, text) => text.pick(value),
   say: (value, row, column, text) => (value ? text.say(value) : ""),
