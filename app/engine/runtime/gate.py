@@ -184,8 +184,10 @@ def step_question(node: str, ask: Ask) -> Question:
 def storing(record: Record, plan: Plan, seal: str) -> Audit:
     """Work that keeps ``plan`` as the run's own."""
 
+    # It was made before whatever it is written together with.
+    fresh = {"plan": plan.model_dump(mode="json"), "seal": seal, "created_at": utcnow()}
+
     async def store(session: AsyncSession) -> None:
-        fresh = {"plan": plan.model_dump(mode="json"), "seal": seal, "created_at": utcnow()}
         made = insert(RunPlan).values(client_id=record.client_id, run_id=record.run_id, **fresh)
         await session.exec(made.on_conflict_do_update(index_elements=["client_id", "run_id"], set_=fresh))
 

@@ -87,4 +87,5 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert list(rows) == list(Settings.model_fields), "docs/settings.md lists each setting once, in the code's order"
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, int | str) and field.default != "" and name != "base_url":
-            assert f"`{field.default}`" in rows[name], name
+            default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+            assert f"`{default}`" in rows[name], name
