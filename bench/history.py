@@ -16,7 +16,7 @@ from app.data import routing
 from app.services import runs, workflows
 from bench.stack import Bench
 from bench.tenant import make_tenant
-from bench.waiting import chain, result, superuser, took, walked
+from bench.waiting import chain, lasted, result, superuser, took, walked
 
 EVENTS = int(os.environ.get("OPSLOOM_BENCH_HISTORY", "10000000"))
 STEPS, A_RUN, A_BATCH = 1000, 100, 10_000
@@ -70,7 +70,7 @@ async def _measured(bench: Bench, ctx: Context, long: UUID, short: UUID, times: 
     for _ in range(times):
         rates.append(STEPS / took(bench, await walked(bench, ctx, long), STEPS))
         for _ in range(10):
-            ones.append(_lasted_ms(bench, await walked(bench, ctx, short)))
+            ones.append(1000 * lasted(bench, await walked(bench, ctx, short)))
             lists.append(await _ms(lambda: runs.list_runs(ctx)))
     return median(rates), median(ones), median(lists)
 
@@ -79,16 +79,6 @@ async def _ms(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     await work()
     return (time.perf_counter() - began) * 1000
-
-
-def _lasted_ms(bench: Bench, run_id: UUID) -> float:
-    """From the request to the end, by PostgreSQL's clock."""
-    with psycopg.connect(superuser(bench)) as link:
-        row = link.execute(
-            "SELECT extract(epoch FROM finished_at - created_at) FROM runs WHERE id = %s", [run_id]
-        ).fetchone()
-    assert row is not None
-    return float(row[0]) * 1000
 
 
 def fill(bench: Bench, client: UUID, flow: UUID, events: int) -> None:

@@ -50,7 +50,7 @@ class Bench:
                             stderr=subprocess.STDOUT,
                         )
                     )
-            _wait_ready(logs)
+            _wait_ready(logs, started)
             yield started
         finally:
             for process in started:
@@ -67,12 +67,14 @@ def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait_ready(logs: list[Path]) -> None:
+def _wait_ready(logs: list[Path], started: list[subprocess.Popen[bytes]]) -> None:
     until = time.monotonic() + 60
-    while not all(b"worker.ready" in log.read_bytes() for log in logs):
-        if time.monotonic() > until:
-            raise RuntimeError(f"the workers did not start; see {logs[0].parent}")
-        time.sleep(0.05)
+    for log, process in zip(logs, started, strict=True):
+        while b"worker.ready" not in log.read_bytes():
+            if process.poll() is not None or time.monotonic() > until:
+                said = log.read_text(errors="replace").strip().splitlines()[-3:]
+                raise RuntimeError(f"a worker did not start: {' / '.join(said) or 'it said nothing'}")
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -63,6 +63,16 @@ def took(bench: Bench, run_id: UUID, steps: int) -> float:
     return float(row[0])
 
 
+def lasted(bench: Bench, run_id: UUID) -> float:
+    """Seconds from the request for a run to its end, by PostgreSQL's clock: loading, planning and sealing included."""
+    with psycopg.connect(superuser(bench)) as link:
+        row = link.execute(
+            "SELECT extract(epoch FROM finished_at - created_at) FROM runs WHERE id = %s", [run_id]
+        ).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
 async def all_over(bench: Bench, started: Sequence[UUID] | None = None) -> None:
     """Wait until no run (of ``started``) is left to be done. Raises AssertionError where one failed."""
     condition, values = ("id = ANY(%s)", [list(started)]) if started is not None else ("true", [])

@@ -14,7 +14,7 @@ from bench.peers import Peers
 from bench.peers.common import WINDMILL, fibo
 from bench.stack import Bench
 from bench.tenant import make_tenant
-from bench.waiting import result, superuser, took, walked
+from bench.waiting import lasted, result, superuser, took, walked
 
 
 async def windmill_light(bench: Bench, times: int) -> dict[str, Any]:
@@ -32,18 +32,21 @@ async def _windmill(bench: Bench, times: int, workload: str) -> dict[str, Any]:
     routing.configure("web", bench.settings)
     ctx = await make_tenant()
     flow = await workflows.import_document(ctx, document=_document(workload, steps, number))
-    ours, limits, peers = [], [], Peers(superuser(bench), workload)
+    ours, whole, limits, peers = [], [], [], Peers(superuser(bench), workload)
     with bench.workers(1, command=["bench.computing"]):
         await walked(bench, ctx, flow.id)
         for _ in range(times):
             limits.append(_loop(steps, number))
-            ours.append(took(bench, await walked(bench, ctx, flow.id), steps))
+            run_id = await walked(bench, ctx, flow.id)
+            ours.append(took(bench, run_id, steps))
+            whole.append(lasted(bench, run_id))
             peers.measure()
     await routing.dispose()
     beside = 1000 * (median(ours) - median(limits)) / steps
     note = (
         f"{steps} x fibo({number}), {beside:.1f} ms a step beside the computing; "
-        f"each is a write: planned, sealed, intent, outcome, audited{peers.note}"
+        f"each is a write: planned, sealed, intent, outcome, audited; from the request to the end "
+        f"{median(whole):.2f} s{peers.note}"
     )
     return result(bench, workload, "s", median(ours), median(limits), times, note, peers.medians())
 
