@@ -14,10 +14,11 @@ step "Format";          "$bin/ruff" format --check .
 step "Types";           "$bin/mypy"
 step "Import contracts"; "$bin/lint-imports" --no-logo
 
-# What has a database of its own, or none, runs on both cores. What kills and waits, and what draws in a browser, runs one
-# after the other, but the two beside each other: each has servers of its own, and both wait more than they work.
+# What has a database of its own, or none, runs four at a time: it waits for its servers more than it works. What kills
+# and waits, and what draws in a browser, runs one after the other, but the two beside each other, as each has servers of
+# its own.
 step "Tests"
-"$bin/pytest" -q -n 2 tests --ignore=tests/chaos --ignore=tests/e2e
+"$bin/pytest" -q -n 4 tests --ignore=tests/chaos --ignore=tests/e2e
 
 step "End-to-end tests, and chaos beside them"
 said=$(mktemp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -191,6 +192,40 @@ def test_a_suspension_is_undone_to_exactly_what_was(product: Product, engineer: 
     assert engineer.complaints + approver.complaints == []
 
 
+def test_the_same_workflow_starts_a_machine_at_another_client(
+    product: Product, engineer: Person, approver: Person
+) -> None:
+    """Unedited, with that client's own connections; two questions: the plan, and the machine."""
+    newcomer, ours = f"ines.moreau.{uuid4().hex[:6]}@fabrikam.fr", people(product)
+    before = machines(product)
+    page = engineer.page
+    engineer.go("/c/fabrikam/workflows")
+    page.get_by_text("Onboard an employee", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/c/fabrikam/workflows/[0-9a-f-]{36}$"))
+    page.locator("[data-action=plan]").click()
+    form = page.get_by_role("dialog")
+    for name, value in {"email": newcomer, "first_name": "Inès", "last_name": "Moreau"}.items():
+        form.locator(f"[data-field={name}] input").fill(value)
+    form.locator("[data-field=department] select").select_option("Engineering")
+    form.get_by_role("button", name="Plan", exact=True).click()
+    page.locator("[data-action=run-plan]").click()
+    run = str(page.get_by_role("link", name="Open the run").get_attribute("href"))
+    for _ in range(2):
+        approve(approver, newcomer, client="fabrikam")
+    engineer.go(run)
+    expect(page.get_by_text("Succeeded", exact=True).first).to_be_visible()
+    made = [one for one in machines(product) if one not in before]
+    assert [client for client, _ in made] == ["fabrikam"]
+    assert people(product) == ours, "nothing happened at the first client"
+    assert engineer.complaints + approver.complaints == []
+
+
+def machines(product: Product) -> list[tuple[str, str]]:
+    """Client and id of each machine that there is."""
+    dump = json.loads(product.opsloom("sandbox", "dump", "aws").stdout)
+    return [(client, one["instance_id"]) for client, account in dump.items() for one in account["instances"]]
+
+
 def planned_and_approved(drawn: BuilderPage, approver: Person, label: str, **inputs: str) -> str:
     """Plan it, run the plan, have a second person agree, watch it to its end; the address of the run."""
     page = drawn.page
@@ -211,8 +246,8 @@ def planned_and_approved(drawn: BuilderPage, approver: Person, label: str, **inp
     return run
 
 
-def approve(person: Person, label: str) -> None:
-    person.go(f"/c/{CLIENT}/approvals")
+def approve(person: Person, label: str, client: str = CLIENT) -> None:
+    person.go(f"/c/{client}/approvals")
     person.page.get_by_text(label).first.click()
     person.page.get_by_label(FRESH_CODE).fill(person.code())
     person.page.get_by_role("button", name="Approve", exact=True).click()
