@@ -33,19 +33,29 @@ class CheckedRow:
     problems: tuple[Problem, ...] = ()
 
 
-def check(schema: Mapping[str, Any], inputs: Mapping[str, Any], *, row: int | None = None) -> list[Problem]:
-    """What is wrong with ``inputs``, each with the field's name (and the row's number)."""
-    if beyond := inputs_excess(inputs, None):
-        return [replace(beyond, row=row)]
-    closed = {**schema, "additionalProperties": False}
-    # An empty registry: a schema that a person wrote must not make the server fetch what its references name.
-    validator = validator_of(closed, registry=Registry(), format_checker=FormatChecker())
-    try:
-        errors = list(bounded_errors(validator, dict(inputs)))
-    except Endless as endless:
-        return [Problem("schema_endless", str(endless), row=row)]
-    found = sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
-    return [problem for error in found for problem in _problems(error, row)]
+class Checker:
+    """Checks inputs against one schema; there is one for all the rows of a table."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        closed = {**schema, "additionalProperties": False}
+        # An empty registry: a schema that a person wrote must not make the server fetch what its references name.
+        self._validator = validator_of(closed, registry=Registry(), format_checker=FormatChecker())
+
+    def check(self, inputs: Mapping[str, Any], *, row: int | None = None) -> list[Problem]:
+        """What is wrong with ``inputs``, each with the field's name (and the row's number)."""
+        if beyond := inputs_excess(inputs, None):
+            return [replace(beyond, row=row)]
+        try:
+            errors = list(bounded_errors(self._validator, dict(inputs)))
+        except Endless as endless:
+            return [Problem("schema_endless", str(endless), row=row)]
+        found = sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
+        return [problem for error in found for problem in _problems(error, row)]
+
+
+def check(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with ``inputs``, each with the field's name."""
+    return Checker(schema).check(inputs)
 
 
 def _problems(error: ValidationError, row: int | None) -> list[Problem]:
@@ -187,10 +197,11 @@ def check_rows(schema: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
     """Every row as inputs with what is wrong with it; a row that repeats an earlier one is wrong too."""
     found: list[CheckedRow] = []
     seen: dict[str, int] = {}
+    checker = Checker(schema)
     for number, row in enumerate(rows, start=1):
         texts = all(isinstance(value, str) or value is None for value in row.values())
         inputs = with_defaults(schema, coerce(schema, row) if texts else row)
-        problems = check(schema, inputs, row=number)
+        problems = checker.check(inputs, row=number)
         earlier = seen.setdefault(repr(sorted(inputs.items(), key=lambda item: item[0])), number)
         if earlier != number:
             message = f"Row {number} is the same as row {earlier}."
