@@ -150,6 +150,24 @@ async def test_a_lease_is_renewed_and_dropped(superuser: Connection, worker: Wor
     assert not await doors.renew_worker(worker.connection, worker.id, 60)
 
 
+@pytest.mark.parametrize("end", ["in order", "in silence"])
+async def test_what_is_taken_from_a_worker_is_first_in_its_clients_queue(
+    superuser: Connection, connect: Connect, worker: Worker, first: Company, end: str
+) -> None:
+    """It had its turn: whatever was started while it was walked comes after it."""
+    ids = await runs(superuser, first, 6)
+    gone = await Worker(await connect("worker")).register(ttl_s=0.2)
+    held = {claim.run_id for claim in await gone.claim(2)}
+    assert len(held) == 2
+    if end == "in order":
+        assert await doors.drop_worker(gone.connection, gone.id) == 2
+    else:
+        await asyncio.sleep(0.25)
+        assert (await doors.reap_dead_workers(worker.connection)).runs == 2
+    assert {claim.run_id for claim in await worker.claim(2)} == held
+    assert {claim.run_id for claim in await worker.claim(9)} == set(ids) - held
+
+
 async def test_runs_of_a_worker_without_any_lease_are_found(
     superuser: Connection, worker: Worker, first: Company
 ) -> None:
