@@ -5,12 +5,27 @@ import { NODE_HEIGHT, NODE_WIDTH, snap } from "./view.js";
 // From one step to the next, with room for the names of ports.
 export const STEP = NODE_WIDTH + 96;
 
+const RANKSEP = 88;
+// What stands between a step and the next beside the name of a port: its dot, the sign for adding, the arrow.
+const BESIDE_NAME = 56;
+const LETTER = 6.2;
+// As builder.css cuts longer names off.
+const LONGEST_NAME = 150;
+
+// The room that the names of a step's ports need beyond what steps have between them anyhow. Names are measured as the
+// document has them: where steps stand must not depend on the language of whoever tidies. A lone way out has no name.
+export const roomForNames = (ports) => {
+  const names = ports.length === 1 && ports[0] === "next" ? [] : ports;
+  const widest = Math.min(LONGEST_NAME, Math.max(0, ...names.map((name) => name.length * LETTER)));
+  return widest ? Math.max(0, Math.ceil(widest + BESIDE_NAME - RANKSEP)) : 0;
+};
+
 // Positions by id for `ids`. A part that is tidied stays where its top left corner was.
 // `portsOf` gives a node's ways out in their order: branches are drawn in it, from the top.
 export function tidy(doc, ids, portsOf) {
   const chosen = new Set(ids);
   const graph = new dagre.graphlib.Graph({ multigraph: true });
-  graph.setGraph({ rankdir: "LR", nodesep: 48, ranksep: 88, marginx: 0, marginy: 0 });
+  graph.setGraph({ rankdir: "LR", nodesep: 48, ranksep: RANKSEP, marginx: 0, marginy: 0 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const id of inOrder(doc, ids, portsOf)) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const wires = [];
@@ -19,7 +34,9 @@ export function tidy(doc, ids, portsOf) {
   }
   const rank = new Map(graph.nodes().map((id, index) => [id, index]));
   wires.sort(([a], [b]) => rank.get(a.source) - rank.get(b.source) || rank.get(a.target) - rank.get(b.target));
-  for (const [edge, key] of wires) graph.setEdge(edge.source, edge.target, {}, key);
+  for (const [edge, key] of wires) {
+    graph.setEdge(edge.source, edge.target, { width: roomForNames(portsOf(doc.nodes[edge.source])), height: 1, labelpos: "c" }, key);
+  }
   dagre.layout(graph);
   const placed = ids.map((id) => [id, graph.node(id)]);
   const left = Math.min(...placed.map(([, at]) => at.x));
