@@ -23,8 +23,8 @@ UUID_LIKE = re.compile(r"[0-9a-f-]{36}")
 
 COLUMNS = (
     Column("at", "audit.at", kind="time"),
-    Column("action", "audit.action", kind="action", sub="actor"),
-    Column("actor", "audit.actor", narrow=False),
+    Column("action", "audit.action", kind="action", sub="name"),
+    Column("name", "audit.actor", kind="titled", narrow=False),
     Column("outcome", "audit.outcome", kind="state"),
     Column("target", "audit.target", kind="target", narrow=False),
     Column("detail", "common.details", kind="mono", narrow=False),
@@ -93,7 +93,12 @@ def _query(active: dict[str, str]) -> Json:
 def _row(context: Context, event: Any) -> Json:
     shown = as_json(event)
     details = ", ".join(f"{name}={value}" for name, value in shown["details"].items() if value not in (None, "", []))
-    return shown | {"id": shown["seq"], "detail": details, "href": _place(context, shown["target"])}
+    return shown | {
+        "id": shown["seq"],
+        "detail": details,
+        "name_title": shown["email"] or shown["actor"],
+        "href": _place(context, shown["target"]),
+    }
 
 
 def _place(context: Context, target: str) -> str:

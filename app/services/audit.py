@@ -17,6 +17,8 @@ from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.crypto import encode
 from app.core.errors import Unavailable
+from app.data import doors
+from app.data.doors import Member
 from app.data.models.audit import AuditCheckpoint, AuditEvent
 from app.data.repositories import audit
 from app.data.routing import Route
@@ -27,7 +29,11 @@ _EXPORT_PAGE = 500
 
 
 class AuditView(BaseModel):
-    """One event. ``seq`` counts within the client; ``hash`` is hexadecimal."""
+    """One event. ``seq`` counts within the client; ``hash`` is hexadecimal.
+
+    ``actor`` is what was recorded; ``name`` and ``email`` are the person's as they are now, where they still have
+    access here. ``name`` is otherwise ``actor``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,6 +48,8 @@ class AuditView(BaseModel):
     outcome: str
     details: dict[str, Any]
     hash: str
+    name: str = ""
+    email: str = ""
 
 
 class AuditPage(BaseModel):
@@ -85,14 +93,22 @@ async def list_events(
         query = query.where(AuditEvent.seq < cursor)
     async with tenant_session(ctx, route=Route.REPLICA) as session:
         rows = (await session.exec(query.order_by(col(AuditEvent.seq).desc()).limit(limit + 1))).all()
+        people = {member.account_id: member for member in await doors.members(session)}
     return AuditPage(
-        events=[_view(row) for row in rows[:limit]], next=rows[limit - 1].seq if len(rows) > limit else None
+        events=[_view(row, people) for row in rows[:limit]], next=rows[limit - 1].seq if len(rows) > limit else None
     )
 
 
-def _view(row: AuditEvent) -> AuditView:
-    found = {name: getattr(row, name) for name in AuditView.model_fields if name != "hash"}
-    return AuditView(**found, hash=bytes(row.hash).hex())
+def _view(row: AuditEvent, people: Mapping[UUID, Member]) -> AuditView:
+    stored = set(AuditView.model_fields) - {"hash", "name", "email"}
+    found = {name: getattr(row, name) for name in stored}
+    person = people.get(row.actor_id) if row.actor_id else None
+    return AuditView(
+        **found,
+        hash=bytes(row.hash).hex(),
+        name=(person.name or person.email) if person else row.actor,
+        email=person.email if person else "",
+    )
 
 
 async def record_alone(

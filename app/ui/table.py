@@ -13,7 +13,7 @@ from app.ui.js import module
 
 Kind = Literal[
     "text", "main", "mono", "number", "state", "time", "lasting", "code", "pick", "say", "changes", "tags", "client",
-    "reason", "action", "target", "button", "diff", "linked_state",
+    "reason", "action", "target", "button", "diff", "linked_state", "titled",
 ]  # fmt: skip
 
 
@@ -23,8 +23,9 @@ class Column:
 
     ``target`` shows what an audit event is about; ``main`` shows the field as the row's link (``row["href"]``) with
     ``sub`` beside it; ``code`` shows the text ``prefix + value``; ``button`` shows ``{"icon", "key", "href"}`` as a
-    link like a button, ``linked_state`` a ``{"state", "href"}``, ``diff`` a change with the first of its fields.
-    ``narrow`` False leaves it out on a phone, ``hidden`` until somebody chooses it.
+    link like a button, ``linked_state`` a ``{"state", "href"}``, ``titled`` a text with ``row[id + "_title"]`` on
+    hover, ``diff`` a change with the first of its fields. ``narrow`` False leaves it out on a phone, ``hidden`` until
+    somebody chooses it.
     """
 
     id: str

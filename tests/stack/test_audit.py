@@ -139,6 +139,16 @@ async def test_the_list_filters_and_pages(fresh: Context) -> None:
     assert not (await trail.list_events(fresh, actor="100%")).events
 
 
+async def test_people_are_named_as_they_are_now_and_parts_as_recorded(world: World, fresh: Context) -> None:
+    owner = await world.context("owner")
+    await add(owner, 1)
+    [event] = (await trail.list_events(owner, target="thing:0", limit=1)).events
+    assert (event.name, event.email) == ("Owner", owner.actor.email)
+    await add(fresh, 1)
+    [event] = (await trail.list_events(fresh, target="thing:0", limit=1)).events
+    assert (event.name, event.email) == (event.actor, "")
+
+
 async def test_only_who_may_read_it_reads_it(world: World) -> None:
     for role in ("viewer", "helpdesk", "portal"):
         context = await world.context(role)

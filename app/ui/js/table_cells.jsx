@@ -9,6 +9,11 @@ import { Ago, Lasting } from "./time.jsx";
 
 const CELLS = {
   text: (value) => <span className="os-truncate">{value}</span>,
+  titled: (value, row, column) => (
+    <span className="os-truncate" title={row[`${column.id}_title`]}>
+      {value}
+    </span>
+  ),
   mono: (value) => (
     <span className="os-mono os-truncate" title={value}>
       {value}
