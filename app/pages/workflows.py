@@ -76,8 +76,13 @@ class WorkflowsState(PageState, SessionState):
 
 
 async def _made(context: Context, sent: Json) -> str:
-    """The id of what was asked for. A file names itself; it is stored as a draft, to be looked at before it is used."""
+    """The id of what was asked for. A file names itself; it is stored as a draft, to be looked at before it is used.
+
+    ``again``: as a new version of the workflow that has its name, unpublished.
+    """
     document = sent.get("document")
+    if isinstance(document, dict) and sent.get("again") is True:
+        return str((await workflows.import_document(context, document=document, publish_it=False)).id)
     if isinstance(document, dict):
         return str((await workflows.create(context, name=str(document.get("name", "")), document=document)).id)
     template = next((one for one in templates() if one.id == sent.get("template")), None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -308,6 +310,32 @@ def test_a_file_that_is_no_workflow_is_refused(owner: Person, page: Page) -> Non
     page.locator(".os-dialog input[type=file]").set_input_files({**file, "buffer": wrong})
     expect(page.get_by_role("alert").first).to_be_visible()
     assert "new=1" in page.url
+
+
+def test_a_file_whose_name_is_taken_becomes_a_version_or_gets_another_name(owner: Person, page: Page) -> None:
+    name = f"Twice {uuid4().hex[:8]}"
+    step = {"id": "a", "type": "flow.log", "params": {"message": "m"}}
+    document = {"schema": "opsloom/workflow@1", "name": name, "nodes": [step], "edges": []}
+
+    def choose(message: str) -> None:
+        visit(owner, "/c/contoso/workflows?new=1")
+        step["params"] = {"message": message}
+        file = {"name": "x.json", "mimeType": "application/json", "buffer": json.dumps(document).encode()}
+        page.locator(".os-dialog input[type=file]").set_input_files(file)
+
+    choose("first")
+    page.wait_for_url(re.compile("/workflows/[0-9a-f-]{36}"))
+    first = page.url
+    choose("second")
+    expect(page.get_by_role("alert")).to_contain_text(f"There is a workflow called {name} already.")
+    page.get_by_role("button", name=f"Add it as a new version of {name}").click()
+    page.wait_for_url(first)
+    expect(page.locator(".ob-version")).to_contain_text("Version 1")
+    choose("third")
+    page.get_by_role("button", name="Import under this name").click()
+    page.wait_for_url(re.compile("/workflows/[0-9a-f-]{36}"))
+    assert page.url != first
+    expect(page.locator(".os-truncate", has_text=f"{name} 2").first).to_be_visible()
 
 
 def test_signing_out_ends_the_session(browser: Browser, product: Product, cookies: Any, owner: Person) -> None:

@@ -15,7 +15,31 @@ function problemsOf(problem, text) {
   }));
 }
 
-/** The dialog (`?new=1`). `templates` are `{id, name, summary}`; `onCreate({name, template, locale})`, or `({document})` for a file. */
+// A file whose name is taken is not lost: it becomes a version of what has the name, or gets a name of its own.
+function NameTaken({ document, busy, onCreate }) {
+  const text = useText();
+  const [name, setName] = useState(`${document.name} 2`);
+  return (
+    <div className="os-callout" data-colour="amber" role="alert">
+      <Icon name="triangle-alert" />
+      <div className="os-stack">
+        <p>{text("workflows.taken", { name: document.name })}</p>
+        <button type="button" className="os-button" disabled={busy} onClick={() => onCreate({ document, again: true })}>
+          {text("workflows.as_version", { name: document.name })}
+        </button>
+        <div className="os-line">
+          <input className="os-input" aria-label={text("workflows.name")} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
+          <button type="button" className="os-button" disabled={busy || !name.trim()} onClick={() => onCreate({ document: { ...document, name: name.trim() } })}>
+            {text("workflows.under_name")}
+          </button>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** The dialog (`?new=1`). `templates` are `{id, name, summary}`; `onCreate({name, template, locale})`, `({document})` for a file, or `({document, again: true})` for a
+ * version of what has its name. */
 export function NewWorkflow({ templates = [], problem: said, busy, onCreate }) {
   const text = useText();
   const [open, setOpen] = useQueryPart("new");
@@ -24,11 +48,13 @@ export function NewWorkflow({ templates = [], problem: said, busy, onCreate }) {
   const [name, setName] = useState("");
   const [template, setTemplate] = useState("");
   const [unreadable, setUnreadable] = useState(false);
+  const [read, setRead] = useState(null);
   useEffect(() => {
     if (open) return;
     setName("");
     setTemplate("");
     setUnreadable(false);
+    setRead(null);
   }, [open]);
   const choose = (one) => {
     setTemplate(one?.id ?? "");
@@ -40,18 +66,22 @@ export function NewWorkflow({ templates = [], problem: said, busy, onCreate }) {
     if (!found) return;
     try {
       if (found.size > LARGEST) throw new Error("too large");
-      onCreate({ document: JSON.parse(await found.text()) });
+      const document = JSON.parse(await found.text());
+      onCreate({ document });
+      setRead(document);
       setUnreadable(false);
     } catch {
       setUnreadable(true);
     }
   };
+  const taken = problem?.code === "name_taken" && read?.name;
   return (
     <Modal open={Boolean(open)} title={text("workflows.new")} onClose={() => setOpen(null)} dirty={Boolean(name) && !busy}>
       <form
         className="os-stack"
         onSubmit={(event) => {
           event.preventDefault();
+          setRead(null);
           onCreate({ name: name.trim(), template, locale: text.locale });
         }}
       >
@@ -72,7 +102,8 @@ export function NewWorkflow({ templates = [], problem: said, busy, onCreate }) {
           ))}
         </fieldset>
         {unreadable ? <p className="os-error">{text("workflows.unreadable")}</p> : null}
-        {problemsOf(problem, text).map((one, index) => (
+        {taken ? <NameTaken key={read.name} document={read} busy={busy} onCreate={onCreate} /> : null}
+        {(taken ? [] : problemsOf(problem, text)).map((one, index) => (
           <p key={index} className="os-error" role="alert">
             <Icon name="circle-alert" size={12} />
             <span>
