@@ -79,6 +79,10 @@ async def _keep_up(state: ApprovalsState) -> None:
         rows, asked_of = await _waiting(reader), await _forms_for(reader)
         async with state:
             state.rows, state.forms = [as_json(one) for one in rows], asked_of
+            chosen = next((one for one in rows if str(one.id) == state.chosen), None)
+        # A run may go on beside its question: what it has done meanwhile is marked so.
+        if chosen:
+            await _see(state, reader, chosen)
 
 
 async def _waiting(context: Context) -> list[ApprovalView]:
@@ -97,14 +101,17 @@ async def _see(state: ApprovalsState, context: Context, approval: ApprovalView) 
     run = await runs.get(context, approval.run_id)
     shown = as_json(run)
     rows = [run_row(context, row) for row in await runs.rows_of(context, run.id)] if run.kind == "batch" else []
+    seen = {
+        "approval": str(approval.id),
+        "steps": shown["plan"],
+        "differences": shown["differences"],
+        "done": [step["node"] for step in shown["steps"] if step["state"] == "succeeded"],
+        "rows": rows,
+    }
     async with state:
-        state.seen = {
-            "approval": str(approval.id),
-            "steps": shown["plan"],
-            "differences": shown["differences"],
-            "done": [step["node"] for step in shown["steps"] if step["state"] == "succeeded"],
-            "rows": rows,
-        }
+        # Somebody may have opened another one while this was asked for.
+        if state.chosen == seen["approval"] and state.seen != seen:
+            state.seen = seen
 
 
 class FormList(rx.Component):

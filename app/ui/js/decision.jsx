@@ -99,15 +99,37 @@ export function Decision({ approval, problem, busy, onDecide }) {
 }
 
 /** Why it is asked, and the one change it is about, where a run met a moved world in the middle. */
-export function Why({ approval, types = {} }) {
+export function Why({ approval, types = {}, steps = [], done = [] }) {
   const text = useText();
   const key = `approval.why.${approval.why}`;
   return (
     <>
       {text.has(key) ? <p className="os-small">{text(key)}</p> : null}
+      <Covers approval={approval} steps={steps} done={done} />
       {approval.change ? <ChangeFields change={approval.change} fields={types[approval.change.type]?.fields} /> : null}
     </>
   );
+}
+
+// What the question is about, where that is less than all that the run would change: its counts are of the whole run.
+function Covers({ approval, steps, done }) {
+  const text = useText();
+  const asked = coveredBy(approval, steps, done);
+  if (!asked) return null;
+  // What a workflow itself asks lets the rest go on; any other question names its steps.
+  const key = approval.why === "step" ? "approval.remains" : "approval.covers";
+  return (
+    <p className="os-small" data-covers={asked.length}>
+      {text(key, { count: asked.length, steps: asked.map((step) => step.name || step.node) })}
+    </p>
+  );
+}
+
+const writes = (step) => step.change && step.change.kind !== "none";
+function coveredBy(approval, steps, done) {
+  const all = steps.filter(writes);
+  const asked = all.filter((step) => (approval.why === "step" ? !done.includes(step.node) : approval.nodes.includes(step.node)));
+  return asked.length > 0 && asked.length < all.length ? asked : null;
 }
 
 /** How many have said yes, where more than one must. */

@@ -97,7 +97,7 @@ function Detail({ approval, seen, types, problem, busy, onDecide, onBack }) {
           {approval.label && approval.label !== approval.title ? <span className="os-muted"> · {approval.label}</span> : null}
         </p>
         <ApprovalFacts approval={approval} />
-        <Why approval={approval} types={types} />
+        <Why approval={approval} types={types} {...(seen?.approval === approval.id ? { steps: seen.steps, done: seen.done } : {})} />
         {seen?.approval === approval.id ? (
           <>
             <PlanView steps={seen.steps} counts={approval.summary} differences={seen.differences} done={seen.done} types={types} opened={2} />

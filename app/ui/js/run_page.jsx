@@ -99,7 +99,7 @@ function Inputs({ inputs, schema }) {
 }
 
 /** The open question about a run, with the form where the reader may answer. */
-export function OpenApproval({ approvals, problem, busy, onDecide }) {
+export function OpenApproval({ approvals, steps = [], done = [], problem, busy, onDecide }) {
   const open = approvals.filter((one) => one.state === "open");
   const text = useText();
   return open.map((approval) => (
@@ -109,7 +109,7 @@ export function OpenApproval({ approvals, problem, busy, onDecide }) {
       </div>
       <div className="os-panel-body os-stack">
         <ApprovalFacts approval={approval} />
-        <Why approval={approval} />
+        <Why approval={approval} steps={steps} done={done} />
         <Said decisions={approval.decisions} />
         <Decision approval={approval} problem={given(problem)} busy={busy} onDecide={onDecide} />
       </div>
@@ -199,7 +199,7 @@ export function RunPage({ run, types = {}, may = {}, problem, busy, onDecide, on
           <span>{text("run.archived", { file: run.archive })}</span>
         </div>
       ) : null}
-      <OpenApproval approvals={run.approvals} {...{ problem, busy, onDecide }} />
+      <OpenApproval approvals={run.approvals} steps={run.plan} done={run.steps.filter((one) => one.state === "succeeded").map((one) => one.node)} {...{ problem, busy, onDecide }} />
       <OpenForms forms={run.forms} {...{ problem, busy, onAnswer }} />
       <Reveals reveals={run.reveals} canLink={may.reveal} />
       <div className="os-tabs" role="tablist">
