@@ -66,6 +66,16 @@ def event_hash(body: Mapping[str, Any], prev_hash: bytes) -> bytes:
     return hashlib.sha256(rfc8785.dumps(linked)).digest()
 
 
+def pieces(body: Mapping[str, Any]) -> tuple[str, str]:
+    """What is hashed of an event whose number and predecessor are not known yet: the text up to the number, and from
+    there to the hash of the event before, after which comes the end of a string and of the object."""
+    before = {key: value for key, value in body.items() if key < "seq"}
+    after = {key: value for key, value in body.items() if key > "seq"}
+    head, tail = rfc8785.dumps(before).decode(), rfc8785.dumps(after).decode()
+    rest = rfc8785.dumps({"format": FORMAT, "prev_hash": ""}).decode()
+    return f'{{"event":{head[:-1]},"seq":', f",{tail[1:]},{rest[1:-2]}"
+
+
 def clean(details: Mapping[str, Any]) -> dict[str, Any]:
     """``details`` as JSON that is the same after the database stored it, with everything secret-looking hidden."""
     hidden: Mapping[str, Any] = redact(details)

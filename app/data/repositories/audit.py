@@ -1,7 +1,7 @@
 """Writes the audit chain. An event belongs to the transaction of what it tells: both are there, or neither.
 
 Events gather in the session and are written when it commits, so that the lock on the client's chain head is the last
-one that a transaction takes and is held for two statements only.
+one that a transaction takes and is held for one statement and the commit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import metrics
-from app.core.chain import GENESIS, Checkpoint, Event, Signer, clean, event_hash
+from app.core.chain import GENESIS, Checkpoint, Event, Signer, clean, pieces
 from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.logging import get_logger
@@ -30,23 +30,8 @@ log = get_logger(__name__)
 CHECKPOINT_EVERY = 256
 _PENDING = "opsloom_audit"
 
-_LOCK_HEAD = text("""
-    INSERT INTO audit_heads (client_id, seq, hash) VALUES (:client, 0, :genesis)
-    ON CONFLICT (client_id) DO UPDATE SET seq = audit_heads.seq
-    RETURNING seq, hash
-""")
-_APPEND = text("""
-    WITH added AS (
-        INSERT INTO audit_events (client_id, seq, at, actor_id, actor, via, ip, action, target, outcome, details,
-                                  prev_hash, hash)
-        SELECT client_id, seq, at, actor_id, actor, via, ip, action, target, outcome, details,
-               decode(prev_hash, 'hex'), decode(hash, 'hex')
-        FROM jsonb_to_recordset(:events) AS e(
-            client_id uuid, seq bigint, at timestamptz, actor_id uuid, actor text, via text, ip text, action text,
-            target text, outcome text, details jsonb, prev_hash text, hash text)
-    )
-    UPDATE audit_heads SET seq = :seq, hash = :hash WHERE client_id = :client
-""").bindparams(bindparam("events", type_=JSONB))
+_HEAD = text("SELECT seq, hash FROM audit_heads WHERE client_id = :client FOR UPDATE")
+_APPEND = text("SELECT audit_append(:client, :events)").bindparams(bindparam("events", type_=JSONB))
 _CHECKPOINT = text("""
     INSERT INTO audit_checkpoints (client_id, seq, hash, signature, key_id, at)
     VALUES (:client, :seq, :hash, :signature, :key_id, :at)
@@ -55,7 +40,9 @@ _CHECKPOINT = text("""
 
 
 @dataclass(frozen=True)
-class _Pending:
+class Entry:
+    """An event that is to be added to the chain of its context's client."""
+
     context: Context
     at: datetime
     action: str
@@ -63,11 +50,62 @@ class _Pending:
     outcome: str
     details: Mapping[str, Any]
 
+    @property
+    def client_id(self) -> UUID:
+        return self.context.client_id
+
+    def row(self) -> dict[str, Any]:
+        """What ``audit_append`` takes of it."""
+        actor = self.context.actor
+        event = Event(
+            client_id=self.client_id,
+            seq=0,
+            at=self.at,
+            actor_id=actor.account_id,
+            actor=actor.email,
+            via=actor.via,
+            ip=actor.ip,
+            action=self.action,
+            target=self.target,
+            outcome=self.outcome,
+            details=self.details,
+        )
+        body = event.as_json()
+        head, tail = pieces(body)
+        return {**body, "head": head, "tail": tail}
+
+    def count(self) -> None:
+        """Count it, once it is committed."""
+        metrics.audit_events.labels(self.action, self.outcome).inc()
+
 
 @dataclass
 class _Queue:
-    events: list[_Pending] = field(default_factory=list)
-    written: list[tuple[str, str]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    written: list[Entry] = field(default_factory=list)
+
+
+def entry(
+    context: Context,
+    *,
+    action: str,
+    target: str = "",
+    outcome: str = "success",
+    details: Mapping[str, Any] | None = None,
+) -> Entry:
+    """An event of now. ``action`` is a past participle phrase such as ``user_created``, ``outcome`` is ``success``,
+    ``failure`` or ``denied``. Keys of ``details`` that look like secrets are hidden."""
+    return Entry(context, utcnow(), action, target, outcome, clean(details or {}))
+
+
+def add(session: AsyncSession, made: Entry) -> None:
+    """Add it to its chain when this transaction commits."""
+    _queue(session).entries.append(made)
+
+
+def crosses(last: int, added: int) -> bool:
+    """Whether the chain is to be signed, now that ``added`` events have made it ``last`` long."""
+    return last // CHECKPOINT_EVERY > (last - added) // CHECKPOINT_EVERY
 
 
 async def record(
@@ -79,13 +117,8 @@ async def record(
     outcome: str = "success",
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add an event to the chain of the context's client when this transaction commits.
-
-    ``action`` is a past participle phrase such as ``user_created``, ``outcome`` is ``success``, ``failure`` or
-    ``denied``. Keys of ``details`` that look like secrets are hidden.
-    """
-    kept = clean(details or {})
-    _queue(session).events.append(_Pending(context, utcnow(), action, target, outcome, kept))
+    """Add an event (:func:`entry`) to the chain of the context's client when this transaction commits."""
+    add(session, entry(context, action=action, target=target, outcome=outcome, details=details))
 
 
 def _queue(session: AsyncSession) -> _Queue:
@@ -101,16 +134,16 @@ def _queue(session: AsyncSession) -> _Queue:
 
 def _write(session: Session) -> None:
     queue: _Queue = session.info[_PENDING]
-    pending, queue.events = queue.events, []
-    for client_id in dict.fromkeys(entry.context.client_id for entry in pending):
-        _extend(session, client_id, [entry for entry in pending if entry.context.client_id == client_id])
-    queue.written += [(entry.action, entry.outcome) for entry in pending]
+    pending, queue.entries = queue.entries, []
+    for client_id in dict.fromkeys(each.client_id for each in pending):
+        _extend(session, client_id, [each for each in pending if each.client_id == client_id])
+    queue.written += pending
 
 
 def _count(session: Session) -> None:
     queue: _Queue = session.info[_PENDING]
-    for action, outcome in queue.written:
-        metrics.audit_events.labels(action, outcome).inc()
+    for each in queue.written:
+        each.count()
     queue.written = []
 
 
@@ -118,35 +151,12 @@ def _drop(session: Session) -> None:
     session.info[_PENDING] = _Queue()
 
 
-def _extend(session: Session, client_id: UUID, pending: Sequence[_Pending]) -> None:
-    seq, head = session.execute(_LOCK_HEAD, {"client": client_id, "genesis": GENESIS}).one()
-    rows, crossed = [], False
-    for entry in pending:
-        seq += 1
-        made = _event(client_id, seq, entry).as_json()
-        prev, head = bytes(head), event_hash(made, bytes(head))
-        rows.append({**made, "prev_hash": prev.hex(), "hash": head.hex()})
-        crossed = crossed or seq % CHECKPOINT_EVERY == 0
-    session.execute(_APPEND, {"events": rows, "seq": seq, "hash": head, "client": client_id})
-    if crossed and (key := signer()):
-        _store(session, key.checkpoint(client_id, seq, head, utcnow()))
-
-
-def _event(client_id: UUID, seq: int, entry: _Pending) -> Event:
-    actor = entry.context.actor
-    return Event(
-        client_id=client_id,
-        seq=seq,
-        at=entry.at,
-        actor_id=actor.account_id,
-        actor=actor.email,
-        via=actor.via,
-        ip=actor.ip,
-        action=entry.action,
-        target=entry.target,
-        outcome=entry.outcome,
-        details=entry.details,
-    )
+def _extend(session: Session, client_id: UUID, pending: Sequence[Entry]) -> None:
+    values = {"client": client_id, "events": [each.row() for each in pending]}
+    last = session.execute(_APPEND, values).scalar_one()
+    if crosses(last, len(pending)) and (key := signer()):
+        seq, head = session.execute(_HEAD, {"client": client_id}).one()
+        _store(session, key.checkpoint(client_id, seq, bytes(head), utcnow()))
 
 
 async def checkpoint(session: AsyncSession, context: Context) -> Checkpoint | None:
@@ -158,8 +168,8 @@ async def checkpoint(session: AsyncSession, context: Context) -> Checkpoint | No
     if key is None:
         return None
     connection = await session.connection()
-    found = await connection.execute(_LOCK_HEAD, {"client": context.client_id, "genesis": GENESIS})
-    seq, head = found.one()
+    found = (await connection.execute(_HEAD, {"client": context.client_id})).first()
+    seq, head = found or (0, GENESIS)
     made = key.checkpoint(context.client_id, seq, bytes(head), utcnow())
     await session.run_sync(_store, made)
     return made

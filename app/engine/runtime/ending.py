@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import structlog
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import metrics
 from app.data.repositories import audit
@@ -20,7 +19,7 @@ from app.engine.runtime.gate import withdrawing
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.record import Record
 from app.engine.runtime.stage import Stage
-from app.engine.runtime.store import Audit
+from app.engine.runtime.store import Audit, Told
 from app.engine.runtime.waking import wake_run
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ async def finish(
     extra = [withdrawing(record)] if record.approvals else []
     try:
         after = aftermath(record, journal.state if journal.begun else None, outcome, reason)
-        await journal.flush(whole, {"done": True}, *work, *extra, *after, ended(record, outcome, reason))
+        await journal.flush(whole, {"done": True}, *work, *extra, *after, *ended(record, outcome, reason))
     except Woken:
         if noted:
             journal.take_back(before)
@@ -70,21 +69,19 @@ async def finish(
         await engine.wake()
 
 
-def ended(record: Record, outcome: str, reason: Json | None) -> Audit:
-    """Work that belongs to a run's end: its audit event, and its batch looks."""
+def ended(record: Record, outcome: str, reason: Json | None) -> list[Audit]:
+    """Work that belongs to a run's end: its batch looks, and its audit event.
 
-    async def work(session: AsyncSession) -> None:
-        details = {"mode": record.mode, "kind": record.kind, "code": (reason or {}).get("code")}
-        target = f"run:{record.run_id}"
-        result = "success" if outcome == "succeeded" else "failure"
-        if record.run["parent"]:
-            await wake_run(session, record.client_id, UUID(record.run["parent"]))
-        # The head of the audit chain is locked last, everywhere: whoever locked it first would wait for us.
-        await audit.record(
-            session, record.on_behalf, action=f"run_{outcome}", target=target, outcome=result, details=details
-        )
-
-    return work
+    The head of the audit chain is locked last, everywhere: whoever locked it first would wait for us.
+    """
+    details = {"mode": record.mode, "kind": record.kind, "code": (reason or {}).get("code")}
+    result = "success" if outcome == "succeeded" else "failure"
+    told = audit.entry(
+        record.on_behalf, action=f"run_{outcome}", target=f"run:{record.run_id}", outcome=result, details=details
+    )
+    if not (parent := record.run["parent"]):
+        return [Told(told)]
+    return [lambda session: wake_run(session, record.client_id, UUID(parent)), Told(told)]
 
 
 def cancelled(record: Record, state: RunState) -> Json:

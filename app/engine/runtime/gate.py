@@ -12,14 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.ids import new_id
 from app.data.models.approvals import Approval
-from app.data.models.runs import RunPlan
 from app.data.repositories import audit
 from app.engine.core.planned import Plan, PlannedStep
 from app.engine.core.policy import Requirement, Write, missing, required, requirement_key
@@ -181,17 +179,9 @@ def step_question(node: str, ask: Ask) -> Question:
     )
 
 
-def storing(record: Record, plan: Plan, seal: str) -> Audit:
-    """Work that keeps ``plan`` as the run's own."""
-
-    # It was made before whatever it is written together with.
-    fresh = {"plan": plan.model_dump(mode="json"), "seal": seal, "created_at": utcnow()}
-
-    async def store(session: AsyncSession) -> None:
-        made = insert(RunPlan).values(client_id=record.client_id, run_id=record.run_id, **fresh)
-        await session.exec(made.on_conflict_do_update(index_elements=["client_id", "run_id"], set_=fresh))
-
-    return store
+def kept_plan(plan: Plan) -> Json:
+    """The part of a run's patch that keeps ``plan`` as its own. It was made before whatever it is written with."""
+    return {"plan": plan.model_dump(mode="json"), "plan_at": utcnow().isoformat()}
 
 
 def asking(record: Record, questions: Sequence[Question], seal: str | None, now: datetime | None = None) -> Audit:

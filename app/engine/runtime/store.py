@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.events import Event
 from app.engine.runtime.dispatch import Claim, FenceLost, Woken
@@ -18,9 +20,24 @@ from app.engine.runtime.record import Record, parse_record
 
 _FENCE = "OL001"
 _COMMIT = "SELECT engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
+# Where the run was woken and nothing is written, nothing is told either.
+_COMMIT_TOLD = (
+    "SELECT woken, CASE WHEN woken >= 0 THEN audit_append(%s, %s::jsonb) END"
+    " FROM engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb) AS woken"
+)
 
 Numbered = tuple[int, Event]
 Audit = Callable[[AsyncSession], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Work that adds an audit event and nothing else, so that it needs no transaction of several statements."""
+
+    entry: audit.Entry
+
+    async def __call__(self, session: AsyncSession) -> None:
+        audit.add(session, self.entry)
 
 
 def event_rows(events: Sequence[Numbered]) -> list[dict[str, Any]]:
@@ -92,6 +109,9 @@ class Store:
 
     async def commit_with(self, claim: Claim, parameters: tuple[object, ...], work: Sequence[Audit]) -> int:
         """The same, with ``work`` (audit events, approvals) in the same transaction."""
+        told = [part.entry for part in work if isinstance(part, Told)]
+        if len(told) == len(work):
+            return await self._commit_told(claim, parameters, told)
         async with tenant_session(claim.client_id) as session:
             raw = await (await session.connection()).get_raw_connection()
             wakeups = await _committed(raw.driver_connection, parameters)
@@ -99,16 +119,33 @@ class Store:
                 await part(session)
         return wakeups
 
+    async def _commit_told(self, claim: Claim, parameters: tuple[object, ...], told: Sequence[audit.Entry]) -> int:
+        """One statement as well: no event is of another client than the run's."""
+        rows = _json([entry.row() for entry in told])
+        async with self._pool.connection() as connection:
+            row = await _answered(connection, _COMMIT_TOLD, (claim.client_id, rows, *parameters))
+        woken, last = int(row[0]), int(row[1])
+        for entry in told:
+            entry.count()
+        if audit.crosses(last, len(told)):
+            async with tenant_session(claim.client_id) as session:
+                await audit.checkpoint(session, told[-1].context)
+        return woken
+
 
 async def _committed(connection: Any, parameters: tuple[object, ...]) -> int:
+    return int((await _answered(connection, _COMMIT, parameters))[0])
+
+
+async def _answered(connection: Any, statement: str, parameters: tuple[object, ...]) -> Any:
+    """The row that a commit gives, the wake-up counter first. Raises FenceLost, Woken."""
     try:
-        cursor = await connection.execute(_COMMIT, parameters)
+        cursor = await connection.execute(statement, parameters)
     except psycopg.Error as error:
         if error.sqlstate == _FENCE:
             raise FenceLost from error
         raise
     row = await cursor.fetchone()
-    wakeups = int(row[0])
-    if wakeups < 0:
-        raise Woken(-1 - wakeups)
-    return wakeups
+    if row[0] < 0:
+        raise Woken(-1 - row[0])
+    return row

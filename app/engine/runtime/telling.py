@@ -11,7 +11,7 @@ from app.engine.core.graph import GraphNode
 from app.engine.runtime import audit_names, vaulting
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.stage import Stage
-from app.engine.runtime.store import Audit
+from app.engine.runtime.store import Audit, Told
 from connectors.base import Applied
 
 Json = dict[str, Any]
@@ -47,12 +47,15 @@ class Telling:
         record = self.stage.record
         found = {"run": str(record.run_id), "step": node.id, "type": node.node.type, **details}
 
-        async def write(session: Any) -> None:
-            await audit.record(session, record.on_behalf, action=action, target=target, outcome=outcome, details=found)
-            if outcome == "success":
-                await vaulting.withdraw(session, self.vault, record, node.id)
+        told = audit.entry(record.on_behalf, action=action, target=target, outcome=outcome, details=found)
+        if outcome != "success" or not self.stage.is_undo:
+            return Told(told)
 
-        return write
+        async def undone(session: Any) -> None:
+            audit.add(session, told)
+            await vaulting.withdraw(session, self.vault, record, node.id)
+
+        return undone
 
     def withdrawing(self, node: GraphNode) -> Audit:
         """Work beside an undo's step that found nothing left to take back."""

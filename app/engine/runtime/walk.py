@@ -17,7 +17,7 @@ from app.engine.runtime.dispatch import Claim, FenceLost, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import cancelled, ended, finish
 from app.engine.runtime.engine import Engine
-from app.engine.runtime.gate import Gate, Question, asking, storing
+from app.engine.runtime.gate import Gate, Question, asking, kept_plan
 from app.engine.runtime.interruptible import Interruptible
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.own import OwnVariables
@@ -116,7 +116,7 @@ class RunWalk:
         patch: Json = {"state": "failed", "reason": reason, "started": True, "finished": True}
         patch["extra"] = {"faults": 0}
         parameters = self._engine.store.parameters(self._claim, (), patch, {"done": True})
-        work = [*aftermath(record, None, "failed", reason), ended(record, "failed", reason)] if record else []
+        work = [*aftermath(record, None, "failed", reason), *ended(record, "failed", reason)] if record else []
         if record and record.kind == "batch":
             work.insert(0, dropping(record))
         await self._engine.store.commit_with(self._claim, parameters, work)
@@ -234,7 +234,7 @@ class RunWalk:
         if questions:
             await self._ask(record, journal, fresh, patch, questions)
             return None
-        journal.hold(patch, storing(record, plan, seal))
+        journal.hold({**patch, **kept_plan(plan)})
         return fresh
 
     async def _only_planned(self, stage: Stage, journal: Journal, fresh: StoredPlan, patch: Json) -> None:
@@ -242,15 +242,14 @@ class RunWalk:
         first = fresh.plan.problems[0] if fresh.plan.problems else None
         outcome = "failed" if first else "succeeded"
         reason = {**(first.problem or {}), "node": first.node, "phase": "plan"} if first else None
-        store = storing(stage.record, fresh.plan, fresh.seal)
-        await finish(self._engine, stage, journal, outcome, reason, patch, store)
+        await finish(self._engine, stage, journal, outcome, reason, {**patch, **kept_plan(fresh.plan)})
 
     async def _ask(
         self, record: Record, journal: Journal, fresh: StoredPlan, patch: Json, questions: list[Question]
     ) -> None:
         reason = {"code": "approval", "why": questions[0].reason}
-        work = (storing(record, fresh.plan, fresh.seal), asking(record, questions, fresh.seal))
-        await journal.flush({**patch, "state": "waiting", "reason": reason}, dict(_HELD), *work)
+        patch = {**patch, **kept_plan(fresh.plan), "state": "waiting", "reason": reason}
+        await journal.flush(patch, dict(_HELD), asking(record, questions, fresh.seal))
 
     async def _wait(self, journal: Journal) -> None:
         await journal.flush({"state": "waiting"}, dict(_HELD))
