@@ -35,6 +35,15 @@ from app.services.run_views import (
 Json = dict[str, Any]
 
 
+_OF_RUN = (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id))
+_NAMED = (
+    select(Run, Workflow.name)
+    .join(Workflow, _OF_RUN)
+    .where(Run.client_id == bindparam("client"), Run.id == bindparam("run"))
+)
+_LOCKED = _NAMED.with_for_update(of=Run)
+
+
 async def find(session: AsyncSession, ctx: Context, run_id: UUID, *, lock: bool = False) -> tuple[Run, str]:
     """A run and its workflow's name. Raises Missing.
 
@@ -44,9 +53,7 @@ async def find(session: AsyncSession, ctx: Context, run_id: UUID, *, lock: bool 
     if lock:
         place = select(RunQueue.run_id).where(RunQueue.client_id == ctx.client_id, RunQueue.run_id == run_id)
         await session.exec(place.with_for_update())
-    of_run = (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id))
-    query = select(Run, Workflow.name).join(Workflow, of_run).where(Run.client_id == ctx.client_id, Run.id == run_id)
-    found = (await session.exec(query.with_for_update(of=Run) if lock else query)).first()
+    found = (await session.exec(_LOCKED if lock else _NAMED, params={"client": ctx.client_id, "run": run_id})).first()
     if found is None:
         raise Missing("run")
     return found[0], found[1]
@@ -147,12 +154,15 @@ async def rows_in(session: AsyncSession, ctx: Context, head: Run, name: str) -> 
     return tuple(RunRow(**row_fields(run, name)) for run in found.all())
 
 
+_HISTORY = (
+    select(StepEvent)
+    .where(StepEvent.client_id == bindparam("client"), StepEvent.run_id == bindparam("run"))
+    .order_by(col(StepEvent.seq))
+)
+
+
 async def _history(session: AsyncSession, ctx: Context, run_id: UUID) -> list[StepEvent]:
-    found = await session.exec(
-        select(StepEvent)
-        .where(StepEvent.client_id == ctx.client_id, StepEvent.run_id == run_id)
-        .order_by(col(StepEvent.seq))
-    )
+    found = await session.exec(_HISTORY, params={"client": ctx.client_id, "run": run_id})
     return list(found.all())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -62,16 +63,17 @@ class Surroundings:
     variables: Mapping[str, Any]
 
 
+_ALIASES = (
+    select(func.jsonb_object_agg(Connection.alias, Connection.platform))
+    .where(Connection.client_id == bindparam("client"), col(Connection.removed_at).is_(None))
+    .scalar_subquery()
+)
+_SURROUNDINGS = select(_ALIASES, Client.variables).where(Client.client_id == bindparam("client"))
+
+
 async def surroundings_of(session: AsyncSession, ctx: Context) -> Surroundings:
     """The client's connections and variables as they are now."""
-    aliases = (
-        select(func.jsonb_object_agg(Connection.alias, Connection.platform))
-        .where(Connection.client_id == ctx.client_id, col(Connection.removed_at).is_(None))
-        .scalar_subquery()
-    )
-    connections, variables = (
-        await session.exec(select(aliases, Client.variables).where(Client.client_id == ctx.client_id))
-    ).one()
+    connections, variables = (await session.exec(_SURROUNDINGS, params={"client": ctx.client_id})).one()
     return Surroundings(connections or {}, variables)
 
 
