@@ -22,7 +22,6 @@ export function WaveUndo({ rows = [], busy, onUndo }) {
       <UndoQuestion
         title={text("waves.undo_title")}
         count={sum(left, changesOf)}
-        stays={sum(left, staysOf)}
         open={asking}
         onClose={() => setAsking(false)}
         onUndo={onUndo}
