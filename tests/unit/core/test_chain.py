@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.core.chain import GENESIS, Event, Signer, clean, event_hash, new_signing_key, timestamp
+from app.core.chain import GENESIS, Event, Signer, clean, event_hash, new_signing_key, pieces, timestamp
 from app.core.chain_export import header, verify_export
 from app.core.ids import new_id
 
@@ -146,3 +149,28 @@ def test_the_moment_is_written_the_same_whatever_its_zone() -> None:
 def test_only_an_ed25519_key_signs() -> None:
     with pytest.raises((TypeError, ValueError)):
         Signer(b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+)
+
+
+@given(
+    seq=st.integers(1, 2**40),
+    prev=st.binary(min_size=32, max_size=32),
+    texts=st.tuples(st.text(), st.text(), st.text()),
+    details=st.dictionaries(st.text(), _JSON, max_size=4),
+)
+def test_an_event_in_pieces_has_the_same_hash(seq: int, prev: bytes, texts: tuple[str, str, str], details: Any) -> None:
+    """The database knows the number and the hash before; it hashes what the pieces and these two make together."""
+    actor, action, target = map(_clean_text, texts)
+    event = Event(CLIENT, seq, START, CLIENT, actor, "session", None, action, target, "success", clean(details))
+    head, tail = pieces({**event.as_json(), "seq": 0})
+    whole = f'{head}{seq}{tail}{prev.hex()}"}}'
+    assert hashlib.sha256(whole.encode()).digest() == event_hash(event.as_json(), prev)
+
+
+def _clean_text(text: str) -> str:
+    return str(clean({"text": text})["text"])
