@@ -33,11 +33,8 @@ def pool_of(settings: Settings) -> AsyncConnectionPool:
         settings.database_url("worker"),
         min_size=1,
         max_size=settings.database_pool_size,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": routing.prepare_after(settings.database_prepares),
-            "application_name": "opsloom-worker",
-        },
+        kwargs={"autocommit": True, "prepare_threshold": None, "application_name": "opsloom-worker"},
+        configure=partial(routing.prepare, wanted=settings.database_prepares),
         check=None,
         open=False,
         # Short, so that a worker is back seconds after the database: the pool's own attempts get rarer and rarer.

@@ -104,11 +104,6 @@ async def _through_pgbouncer(bench: Bench, ctx: Context, flow: UUID, times: int)
     return f"worker through PgBouncer {median(pooled):.0f} steps/s, past it right after {median(past):.0f}"
 
 
-def _pooled(dsn: str) -> dict[str, str]:
-    """A worker's settings behind a pooler that forgets prepared statements, as Debian's does."""
-    return {"OPSLOOM_DATABASE_URL_WORKER": dsn, "OPSLOOM_DATABASE_PREPARES": "false"}
-
-
 @contextmanager
 def _pgbouncer(bench: Bench, straight: str) -> Iterator[str]:
     """The worker's address through a PgBouncer that pools by transaction."""

@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     database_url_migrate: str = Field(default="", repr=False, description="PostgreSQL as opsloom_migrate.")
     database_replica_url_web: str = Field(default="", repr=False, description="A replica for lists, as opsloom_web.")
     database_pool_size: int = Field(default=10, ge=1, description="Most connections one process keeps.")
-    database_prepares: bool = Field(
-        default=True, description="Prepare statements that come often; not behind a pooler that forgets them."
+    database_prepares: bool | None = Field(
+        default=None, description="Prepare statements that come often; unset: unless a pooler is in between."
     )
 
     redis_url: str = Field(default="", repr=False, description="Redis, for what may be lost: wake-ups, counters, UI.")

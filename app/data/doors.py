@@ -10,6 +10,7 @@ of the engine take psycopg's own connection, in autocommit: each is one round tr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ Connection = psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 
 NO_LEASE = "OL003"
+_AS_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _RELEASE = "SELECT doors.release_run(%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))"
 _WEB, _WORKER, _SCHEDULER = frozenset({roles.WEB}), frozenset({roles.WORKER}), frozenset({roles.SCHEDULER})
@@ -212,10 +214,9 @@ async def clients_of(session: AsyncSession, account_id: UUID) -> list[ClientOfAc
 
 async def membership(session: AsyncSession, account_id: UUID, wanted: str) -> ClientOfAccount | None:
     """The client of that short name or id, where the account may enter it. Web."""
-    try:
-        id_ = UUID(wanted)
-    except ValueError:
-        id_ = None
+    if "\0" in wanted:
+        return None  # no text of the database
+    id_ = UUID(wanted) if _AS_ID.fullmatch(wanted) else None
     return await _one(session, ClientOfAccount, "SELECT * FROM doors.membership(%s, %s, %s)", account_id, wanted, id_)
 
 

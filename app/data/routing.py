@@ -21,9 +21,22 @@ class Route(StrEnum):
     REPLICA = "replica"
 
 
-def prepare_after(prepares: bool) -> int | None:
-    """After how many times a connection prepares a statement, as psycopg wants it; None: never."""
-    return 5 if prepares else None
+# After how many times a connection prepares a statement.
+_PREPARED_AFTER = 5
+
+
+async def prepare(connection: psycopg.AsyncConnection[Any], wanted: bool | None) -> None:
+    """Let a fresh connection prepare the statements that come often.
+
+    Where nobody has said whether it may (``wanted`` None), it does so unless a pooler is in between: one that pools by
+    transaction may forget statements, or take them for those of another connection. It is known by the process that
+    answers, which is another than the one that was connected to.
+    """
+    if wanted is None:
+        answers = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+        wanted = answers is not None and answers[0] == connection.info.backend_pid
+        await connection.rollback()
+    connection.prepare_threshold = _PREPARED_AFTER if wanted else None
 
 
 def connector(dsn: str) -> Callable[[], psycopg.Connection[Any]]:
@@ -35,7 +48,7 @@ class Database:
     """The servers of one installation as one login role sees them.
 
     Engines are made when they are first used, one for each event loop: psycopg's connections belong to the loop they
-    were opened in. ``prepares`` is False behind a pooler that forgets prepared statements.
+    were opened in. ``prepares`` is as :func:`prepare` wants it.
     """
 
     def __init__(
@@ -45,13 +58,13 @@ class Database:
         *,
         pool_size: int = 10,
         name: str = "opsloom",
-        prepares: bool = True,
+        prepares: bool | None = None,
     ) -> None:
         self._addresses = {Route.PRIMARY: primary, Route.REPLICA: replica or primary}
         self._has_replica = bool(replica)
         self._pool_size = pool_size
         self._name = name
-        self._prepare_after = prepare_after(prepares)
+        self._prepares = prepares
         self._engines: WeakKeyDictionary[AbstractEventLoop, dict[Route, AsyncEngine]] = WeakKeyDictionary()
 
     @property
@@ -73,10 +86,12 @@ class Database:
             await engine.dispose()
 
     def _open(self, route: Route) -> AsyncEngine:
-        dsn, name, after = self._addresses[route], self._name, self._prepare_after
+        dsn, name = self._addresses[route], self._name
 
         async def connect(*_arguments: Any, **_options: Any) -> psycopg.AsyncConnection[Any]:
-            return await psycopg.AsyncConnection.connect(dsn, prepare_threshold=after, application_name=name)
+            made = await psycopg.AsyncConnection.connect(dsn, prepare_threshold=None, application_name=name)
+            await prepare(made, self._prepares)
+            return made
 
         return create_async_engine(
             "postgresql+psycopg://",

@@ -199,7 +199,8 @@ async def _change(ctx: Context, changed: dict[str, Any], action: str) -> ClientD
 
 async def _row(session: AsyncSession, ctx: Context, *, lock: bool = False) -> Client:
     query = select(Client).where(Client.client_id == ctx.client_id)
-    found = (await session.exec(query.with_for_update() if lock else query)).first()
+    # Not against those who only refer to the client, as whoever holds the head of its audit chain is about to do.
+    found = (await session.exec(query.with_for_update(key_share=True) if lock else query)).first()
     if found is None:
         raise Missing("client")
     return found

@@ -67,6 +67,9 @@ async def test_one_client_of_an_account(first: Company, second: Company) -> None
             (first.account_id, "not-there"),
             (first.account_id, str(new_id())),
             (first.account_id, "'; --"),
+            (first.account_id, "\0"),
+            (first.account_id, f"{{{first.client_id}}}"),
+            (first.account_id, first.client_id.hex),
         ):
             assert await doors.membership(session, account, wanted) is None
 

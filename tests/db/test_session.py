@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import psycopg
 import pytest
 import structlog
+from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
@@ -16,8 +18,9 @@ from app.core.context import Actor, Context, system_actor
 from app.core.ids import new_id
 from app.data.models import Client, Run, Workflow
 from app.data.retry import constraint, in_tenant, may_succeed_again, sqlstate
-from app.data.routing import Database, Route
+from app.data.routing import Database, Route, prepare
 from app.data.session import CommitUnknown, after_commit, door_session, overview_session, tenant_session
+from app.services import clients
 from tests.db.world import Company, Connection, runs, value
 from tests.servers import TestStack
 
@@ -270,6 +273,38 @@ async def test_a_prepared_plan_does_not_keep_the_client_or_role_it_was_made_for(
                 await connection.execute("SELECT set_config('app.current_account', %s, true)", [str(second.account_id)])
                 cursor = await connection.execute("SELECT client_id FROM clients ORDER BY client_id", prepare=True)
                 assert await cursor.fetchall() == [(second.client_id,)]
+
+
+async def test_who_changes_a_client_holds_up_no_audit_event(own: TestStack, first: Company) -> None:
+    """An event refers to its client; who adds one holds the head of the chain, which the change wants at its end."""
+    event = {"at": "2026-01-01T00:00:00Z", "actor": "a", "via": "system", "action": "x_done", "outcome": "success"}
+    event |= {"target": "", "details": {}, "head": "", "tail": ""}
+    ctx = Context(first.client_id, first.slug, system_actor("setup"), "system", frozenset())
+    async with tenant_session(ctx) as session:
+        await clients._row(session, ctx, lock=True)
+        async with await psycopg.AsyncConnection.connect(own.dsn("worker")) as other:
+            await other.execute("SET lock_timeout = '5s'")
+            await other.execute("SELECT set_config('app.current_tenant', %s, true)", [str(first.client_id)])
+            await other.execute("SELECT audit_append(%s, %s::jsonb)", [first.client_id, json.dumps([event])])
+            await other.rollback()
+
+
+@pytest.mark.parametrize(("wanted", "after"), [(None, 5), (True, 5), (False, None)])
+async def test_statements_are_prepared_unless_somebody_says_no(
+    own: TestStack, wanted: bool | None, after: int | None
+) -> None:
+    async with await psycopg.AsyncConnection.connect(own.dsn("web"), prepare_threshold=None) as connection:
+        await prepare(connection, wanted)
+        assert connection.prepare_threshold == after
+        assert connection.info.transaction_status == TransactionStatus.IDLE
+
+
+async def test_behind_a_pooler_nothing_is_prepared(own: TestStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives each of its clients a process number of its own making, which is no server's."""
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", 1)
+    async with await psycopg.AsyncConnection.connect(own.dsn("web"), prepare_threshold=None) as connection:
+        await prepare(connection, None)
+        assert connection.prepare_threshold is None
 
 
 async def test_an_error_does_not_tell_the_address(own: TestStack) -> None:

@@ -57,6 +57,16 @@ async def test_a_passing_fault_is_waited_out(api: Sandbox, runner: Worker) -> No
     assert (run.state, run.reason, looks(api)) == ("succeeded", None, 3)
 
 
+async def test_a_run_is_seen_while_it_is_being_planned(api: Sandbox, runner: Worker) -> None:
+    tenant, flow = await flow_of(api, {"attempts": 1})
+    api.control.fault("slow", seconds=8, times=1)
+    run_id = await runs.start(tenant.engineer, workflow=flow, mode="apply")
+    run = await wait_for(tenant.engineer, run_id, ("running", "failed", "succeeded"))
+    assert (run.state, run.seal, run.plan) == ("running", None, ()), "the platform has not answered yet"
+    assert run.started_at is not None
+    assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
+
+
 async def test_a_long_wait_is_the_queueʼs(api: Sandbox, runner: Worker) -> None:
     tenant, flow = await flow_of(api, WAITS)
     api.control.fault(**AWAY, times=1)

@@ -1,5 +1,6 @@
 -- As before, and what is taken from a worker is the first that its client's next claim gets: it had its turn already,
--- and would otherwise wait for all that was started while it was being walked.
+-- and would otherwise wait for all that was started while it was being walked. This once: what is lost again with the
+-- worker that took it up may be what its workers die of, and goes behind the others.
 CREATE OR REPLACE FUNCTION doors.drop_worker(worker uuid)
     RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
@@ -14,7 +15,8 @@ BEGIN
           LEFT JOIN public.run_queue w ON w.client_id = held.client_id AND w.due AND w.worker_id IS NULL
          GROUP BY held.client_id)
     UPDATE public.run_queue q
-       SET worker_id = NULL, claimed_at = NULL, due = true, ready_at = firsts.at,
+       SET worker_id = NULL, claimed_at = NULL, due = true,
+           ready_at = CASE WHEN q.abandoned IS NULL THEN firsts.at ELSE clock_timestamp() END,
            abandoned = coalesce(q.abandoned, 'ended')
       FROM firsts WHERE q.client_id = firsts.client_id AND q.worker_id = worker;
     GET DIAGNOSTICS freed = ROW_COUNT;
@@ -41,7 +43,8 @@ BEGIN
           LEFT JOIN public.run_queue w ON w.client_id = c.client_id AND w.due AND w.worker_id IS NULL
          GROUP BY c.client_id)
     UPDATE public.run_queue q
-       SET worker_id = NULL, claimed_at = NULL, due = true, ready_at = firsts.at, abandoned = 'lapsed'
+       SET worker_id = NULL, claimed_at = NULL, due = true,
+           ready_at = CASE WHEN q.abandoned IS NULL THEN firsts.at ELSE clock_timestamp() END, abandoned = 'lapsed'
       FROM held JOIN firsts ON firsts.client_id = held.client_id
      WHERE q.client_id = held.client_id AND q.run_id = held.run_id;
     GET DIAGNOSTICS runs = ROW_COUNT;

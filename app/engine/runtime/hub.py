@@ -130,7 +130,7 @@ class Hub:
         self._leaving = None
         if self._task:
             self._task.cancel()
-            self._task = None
+            self._task, self._hears = None, False
 
     async def _hear_forever(self) -> None:
         while True:
@@ -140,7 +140,8 @@ class Hub:
             except (RedisError, OSError) as error:
                 log.warning("hub.redis_away", error=type(error).__name__)
             finally:
-                self._hears = False
+                if self._task is asyncio.current_task():
+                    self._hears = False
                 with suppress(RedisError, OSError):
                     await redis.aclose()
             await asyncio.sleep(_AGAIN_S)

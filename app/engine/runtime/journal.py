@@ -95,7 +95,8 @@ class Journal:
         async with self._lock:
             if self.lost:
                 raise JournalLost
-            if self._written >= upto and run_patch is None and queue_patch is None and not work:
+            held = self._also or self._besides
+            if self._written >= upto and run_patch is None and queue_patch is None and not work and not held:
                 return
             entries, self._entries = self._entries, []
             also, self._also = self._also, {}

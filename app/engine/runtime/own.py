@@ -57,4 +57,4 @@ class OwnVariables:
 
     async def _row(self, session: AsyncSession, *, lock: bool = False) -> Client:
         query = select(Client).where(Client.client_id == self.client_id)
-        return (await session.exec(query.with_for_update() if lock else query)).one()
+        return (await session.exec(query.with_for_update(key_share=True) if lock else query)).one()

@@ -9,15 +9,18 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import structlog
 from psycopg_pool import AsyncConnectionPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.context import Context
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.events import Event
 from app.engine.runtime.dispatch import Claim, FenceLost, Woken
 from app.engine.runtime.record import Record, parse_record
 
+log = structlog.get_logger(__name__)
 _FENCE = "OL001"
 _COMMIT = "SELECT engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
 # Where the run was woken and nothing is written, nothing is told either.
@@ -109,6 +112,8 @@ class Store:
 
     async def commit_with(self, claim: Claim, parameters: tuple[object, ...], work: Sequence[Audit]) -> int:
         """The same, with ``work`` (audit events, approvals) in the same transaction."""
+        if not work:
+            return await self.commit_prepared(parameters)
         told = [part.entry for part in work if isinstance(part, Told)]
         if len(told) == len(work):
             return await self._commit_told(claim, parameters, told)
@@ -128,9 +133,17 @@ class Store:
         for entry in told:
             entry.count()
         if audit.crosses(last, len(told)):
-            async with tenant_session(claim.client_id) as session:
-                await audit.checkpoint(session, told[-1].context)
+            await _signed(told[-1].context)
         return woken
+
+
+async def _signed(context: Context) -> None:
+    """Sign the chain as it stands. What is committed stays so: where this fails, the scheduler does it soon."""
+    try:
+        async with tenant_session(context) as session:
+            await audit.checkpoint(session, context)
+    except Exception as error:
+        log.warning("audit.not_signed", error=type(error).__name__)
 
 
 async def _committed(connection: Any, parameters: tuple[object, ...]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from redis import Redis
 from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
+from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -55,9 +55,12 @@ class WakeableWorker(SimpleWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Hear a wake-up, which is over as soon as it was taken: registries, results and callbacks are for jobs that
         carry something, and cost ten times what looking costs."""
-        if job.func_name == WAKE_FUNCTION and not job.args and not job.kwargs:
-            jobs.look()
-        else:
+        try:
+            if job.func_name == WAKE_FUNCTION and not job.args and not job.kwargs:
+                jobs.look()
+            else:
+                log.error("worker.job_refused", job_id=job.id)
+        except DeserializationError:
             log.error("worker.job_refused", job_id=job.id)
         queue.intermediate_queue.remove(job.id)
         self.connection.delete(job.key)
