@@ -21,7 +21,7 @@
 
 ``product``  (session) the whole product as `opsloom up` starts it, on a port of its own, with its demo data: for the
            end-to-end tests. `product.url`, `.home`, `.settings`, `.accounts` (e-mail, password, role, …),
-           `.otp(email)`, `.opsloom("status", "--json")` (the command; gives a CompletedProcess), `.json(…)` (the same,
+           `.code(email)`, `.opsloom("status", "--json")` (the command; gives a CompletedProcess), `.json(…)` (the same,
            parsed). Set OPSLOOM_E2E_HOME to the home of a stack that runs already to test that one: it is left running.
 
 Tests that take one of the servers are marked ``stack`` by themselves: ``-m "not stack"`` runs what needs no server.
