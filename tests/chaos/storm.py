@@ -88,16 +88,22 @@ class Storm:
         up = [worker for worker in living if b"worker.ready" in worker.log.read_bytes()]
         return [worker for worker in up if worker not in self._frozen]
 
+    async def _somebody(self) -> Worker:
+        """One of those at work. Before that one more comes where it is the last: frozen ones are replaced late."""
+        while len(self.at_work()) < 2:
+            await off_loop(self.crew.start)
+        return self.random.choice(self.at_work())
+
     async def kill_a_worker(self) -> None:
         """kill -9, and another one in its place."""
-        victim = self.random.choice(self.at_work())
+        victim = await self._somebody()
         self.told.append(f"kill -9 {victim.process.pid}")
         victim.kill()
         await off_loop(self.crew.start)
 
     async def freeze_a_worker(self) -> None:
         """SIGSTOP; SIGCONT once it was taken for dead. Meanwhile the storm goes on."""
-        victim = self.random.choice(self.at_work())
+        victim = await self._somebody()
         self._frozen.append(victim)
         self.told.append(f"freeze {victim.process.pid}")
         victim.freeze()
@@ -151,7 +157,7 @@ class Storm:
 
     async def move_a_clock(self) -> None:
         """A worker is asked to go, and one whose clock is wrong takes its place."""
-        leaving = self.random.choice(self.at_work())
+        leaving = await self._somebody()
         # Further back, the simulator's certificate would not be valid yet.
         seconds = self.random.choice((-self.random.randrange(600, 3000), self.random.randrange(600, 72_000)))
         self.told.append(f"{leaving.process.pid} goes; another comes with its clock {seconds:+d} s")
