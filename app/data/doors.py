@@ -346,8 +346,8 @@ async def queue_metrics(session: AsyncSession) -> QueueMetrics:
 
 async def _rows(session: AsyncSession, statement: str, *values: Any) -> list[Any]:
     # Past SQLAlchemy's cursor, which would take longer than the door: every request opens two.
-    raw = await (await session.connection()).get_raw_connection()
-    cursor = await raw.driver_connection.execute(statement, values)  # type: ignore[union-attr]
+    link: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+    cursor = await link.execute(statement, values)
     return list(await cursor.fetchall())
 
 
