@@ -87,7 +87,7 @@ async def call_all(page: Tab, slug: str, thing: str) -> int:
     found = handlers()
     for name, handler in found.items():
         await page.call(name, payload(handler, thing), path=f"/c/{slug}/workflows/{thing}", params=params)
-    await page.quiet()
+    await page.served()
     return len(found)
 
 
@@ -149,7 +149,7 @@ async def test_another_clients_things_are_not_there(stack: TestStack, scene: Sce
         opens = next(name for name in found if name.endswith("builder_state.open"))
         params = {"client": scene.world.one.slug, "workflow": scene.theirs}
         await page.call(opens, {}, path="/", params=params)
-        await page.quiet()
+        await page.served()
         assert CANARY not in page.text()
         assert page.shown()["gate"] == "not_found"
 
@@ -176,16 +176,16 @@ async def test_a_tabs_state_is_not_given_to_another_account(stack: TestStack, sc
     params = {"client": scene.world.one.slug}
     async with tab(scene.url, boss.token, name=token) as page:
         await page.call(load, {}, path="/", params=params)
-        await page.quiet()
+        await page.served()
         assert page.shown()["me"]["email"] == scene.world.boss.email
     for cookie in (other.token, None):
         async with tab(scene.url, cookie, name=token) as page:
             await page.call(hydrate, {}, path="/", params=params)
-            await page.quiet()
+            await page.served()
             assert scene.world.boss.email not in page.text()
     async with tab(scene.url, boss.token, name=token) as page:
         await page.call(hydrate, {}, path="/", params=params)
-        await page.quiet()
+        await page.served()
         assert page.shown()["me"]["email"] == scene.world.boss.email
 
 

@@ -25,6 +25,8 @@ from tests.servers import TestStack
 
 Json = dict[str, Any]
 _START_S = 60
+# Where tests/stack/served.py tells which handlers are at work.
+AT_WORK = "/_at_work"
 
 
 @contextmanager
@@ -46,11 +48,10 @@ def web_process(stack: TestStack) -> Iterator[str]:
             "REFLEX_BACKEND_ONLY": "true",
             "__REFLEX_SKIP_COMPILE": "true",
         }
-        arguments = ["granian", "--interface", "asgi", "--factory", "--host", "127.0.0.1", "--port", str(port)]
+        server = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "tests.stack.served:app"]
+        place = ["--host", "127.0.0.1", "--port", str(port)]
         with Path(folder, "web.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *arguments, "app.app:app"], cwd=PROJECT, env=environment, stdout=log, stderr=log
-            )
+            process = subprocess.Popen([*server, *place], cwd=PROJECT, env=environment, stdout=log, stderr=log)
         try:
             _wait(url, process, Path(folder, "web.log"))
             yield url
@@ -76,17 +77,35 @@ class Tab:
     """A browser tab: what it sends, and everything that it was sent."""
 
     client: socketio.AsyncClient
+    url: str
     received: list[Json] = field(default_factory=list)
     heard_at: float = 0.0
 
     async def call(self, handler: str, payload: Json, *, path: str, params: Json) -> None:
-        """Call an event handler, as any script in a browser could."""
+        """Call an event handler, as any script in a browser could; returns once the server has taken it."""
         router = {"pathname": path, "asPath": path, "query": params}
         event = {"name": handler, "payload": payload, "router_data": router}
-        await self.client.emit("event", event, namespace="/_event")
+        await self.client.call("event", event, namespace="/_event", timeout=60)
 
-    async def quiet(self, *, for_s: float = 1.0, most_s: float = 20.0) -> None:
-        """Wait until nothing has come for a while."""
+    async def served(self, *, most_s: float = 120.0) -> None:
+        """Wait until every handler that was called is over, or waits until it looks again, and what it sent is here.
+
+        Raises AssertionError naming what is still at work after ``most_s`` seconds.
+        """
+        end = time.monotonic() + most_s
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            while left := await self._at_work(client):
+                assert time.monotonic() < end, f"still at work after {most_s} s: {', '.join(sorted(left))}"
+                await asyncio.sleep(0.05)
+        await self._silence()
+
+    async def _at_work(self, client: httpx.AsyncClient) -> list[str]:
+        answer = await client.get(f"{self.url}{AT_WORK}", params={"sid": self.client.get_sid("/_event")})
+        found: list[str] = answer.raise_for_status().json()
+        return found
+
+    async def _silence(self, *, for_s: float = 0.5, most_s: float = 20.0) -> None:
+        """Wait until nothing has come for a while: what was sent last may still be under way."""
         self.heard_at = time.monotonic()
         end = time.monotonic() + most_s
         while time.monotonic() - self.heard_at < for_s and time.monotonic() < end:  # noqa: ASYNC110 - silence has no event
@@ -114,7 +133,7 @@ class Tab:
 async def tab(url: str, token: str | None, *, name: str | None = None) -> AsyncIterator[Tab]:
     """A connected tab with that session's cookie, or without one. ``name`` is Reflex's own token of the tab."""
     client = socketio.AsyncClient(reconnection=False)
-    found = Tab(client)
+    found = Tab(client, url)
 
     def take(update: Any) -> None:
         found.received.append(update)
