@@ -46,23 +46,38 @@ def require_own_page(request: Request) -> None:
 
 async def current_actor(request: Request) -> Actor:
     """Who sent it. Raises NotSignedIn, WrongOrigin, TooMany."""
-    header = request.headers.get("authorization")
-    cookie = request.cookies.get(auth.SESSION_COOKIE)
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer":
-            raise NotSignedIn("Send a bearer token.", code="token_invalid")
-        actor = await auth.resolve_token(token.strip(), address_of(request))
-        subject = token
-    elif cookie:
-        if request.method not in _SAFE:
-            require_own_page(request)
-        actor = await auth.resolve_session(cookie, address_of(request), live=False)
-        subject = str(actor.session_id)
-    else:
-        raise NotSignedIn()
-    await limits.count("signed-in", subject, most=get_settings().api_rate_per_minute)
+    token = _bearer_of(request)
+    if token is None:
+        return await _session_actor(request)
+    actor = await auth.resolve_token(token, address_of(request))
+    await _count(token)
     return actor
+
+
+def _bearer_of(request: Request) -> str | None:
+    """The bearer token; None where there is none. Raises NotSignedIn for an authorization of another kind."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise NotSignedIn("Send a bearer token.", code="token_invalid")
+    return token.strip()
+
+
+async def _session_actor(request: Request) -> Actor:
+    cookie = request.cookies.get(auth.SESSION_COOKIE)
+    if not cookie:
+        raise NotSignedIn()
+    if request.method not in _SAFE:
+        require_own_page(request)
+    actor = await auth.resolve_session(cookie, address_of(request), live=False)
+    await _count(str(actor.session_id))
+    return actor
+
+
+async def _count(subject: str) -> None:
+    await limits.count("signed-in", subject, most=get_settings().api_rate_per_minute)
 
 
 async def unsigned_limit(request: Request) -> None:
@@ -73,9 +88,16 @@ async def unsigned_limit(request: Request) -> None:
 SignedInActor = Annotated[Actor, Depends(current_actor)]
 
 
-async def client_context(client: str, actor: SignedInActor) -> Context:
-    """The actor inside the client of the address, an id or a short name. Raises Missing where they are no member."""
-    context = await clients.enter(actor, client)
+async def client_context(request: Request, client: str) -> Context:
+    """The actor inside the client of the address, an id or a short name. Raises Missing where they are no member of it,
+    and as :func:`current_actor`."""
+    token = _bearer_of(request)
+    if token is None:
+        context = await clients.enter(await _session_actor(request), client)
+    else:
+        actor, membership = await auth.resolve_token_in(token, client, address_of(request))
+        await _count(token)
+        context = clients.entered(actor, membership)
     bind(client_id=context.client_id)
     return context
 

@@ -10,7 +10,6 @@ of the engine take psycopg's own connection, in autocommit: each is one round tr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +21,12 @@ from psycopg.rows import class_row, scalar_row
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.data import roles
+from app.data.trips import Ask, in_session
 
 Connection = psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 
 NO_LEASE = "OL003"
-_AS_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _RELEASE = "SELECT doors.release_run(%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))"
 _WEB, _WORKER, _SCHEDULER = frozenset({roles.WEB}), frozenset({roles.WORKER}), frozenset({roles.SCHEDULER})
@@ -35,11 +34,8 @@ _WEB, _WORKER, _SCHEDULER = frozenset({roles.WEB}), frozenset({roles.WORKER}), f
 # and for one that anybody else may call.
 CALLERS: dict[str, frozenset[str]] = {
     "account_by_email": _WEB,
-    "session_by_hash": _WEB,
-    "token_by_hash": _WEB,
     "client_by_slug": _WEB,
     "clients_of": _WEB,
-    "membership": _WEB,
     "members": _WEB | _WORKER | _SCHEDULER,
     "claim_runs": _WORKER,
     "release_run": _WORKER,
@@ -59,6 +55,10 @@ CALLERS: dict[str, frozenset[str]] = {
     "drop_history": _SCHEDULER,
     "history_is_empty": _SCHEDULER | {roles.OWNER},
     "metrics": _WEB | _WORKER | _SCHEDULER,
+    # In app.data.entry_doors.
+    "session_by_hash": _WEB,
+    "token_by_hash": _WEB,
+    "membership": _WEB,
     # In app.data.health_doors.
     "lease_holders": _WEB,
     "runs_at_hand": _WEB,
@@ -72,46 +72,6 @@ class AccountKey:
 
     client_id: UUID
     id: UUID
-
-
-@dataclass(frozen=True)
-class SessionRow:
-    """A session and what a request needs to know of its account. ``now`` is the database's clock."""
-
-    client_id: UUID
-    id: UUID
-    account_id: UUID
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    absolute_expires_at: datetime
-    replaced_by: UUID | None
-    revoked_at: datetime | None
-    stepped_up_at: datetime | None
-    email: str
-    name: str
-    locale: str
-    theme: str
-    account_disabled_at: datetime | None
-    now: datetime
-
-
-@dataclass(frozen=True)
-class TokenRow:
-    """An API token and what a request needs to know of its account. ``clients`` None: all of the account's."""
-
-    client_id: UUID
-    id: UUID
-    account_id: UUID
-    clients: list[UUID] | None
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-    email: str
-    name: str
-    locale: str
-    account_disabled_at: datetime | None
-    now: datetime
 
 
 @dataclass(frozen=True)
@@ -189,16 +149,6 @@ async def account_by_email(session: AsyncSession, email_key: str) -> AccountKey 
     return await _one(session, AccountKey, "SELECT * FROM doors.account_by_email(%s)", email_key)
 
 
-async def session_by_hash(session: AsyncSession, token_hash: bytes) -> SessionRow | None:
-    """The session whose token has this hash, whatever its state: the caller judges it. Web."""
-    return await _one(session, SessionRow, "SELECT * FROM doors.session_by_hash(%s)", token_hash)
-
-
-async def token_by_hash(session: AsyncSession, token_hash: bytes) -> TokenRow | None:
-    """The API token with this hash, whatever its state: the caller judges it. Web."""
-    return await _one(session, TokenRow, "SELECT * FROM doors.token_by_hash(%s)", token_hash)
-
-
 async def client_by_slug(session: AsyncSession, slug: str) -> UUID | None:
     """The id of a client, for whoever will then be checked to be its member. Web."""
     rows = await _rows(session, "SELECT doors.client_by_slug(%s)", slug)
@@ -210,14 +160,6 @@ async def clients_of(session: AsyncSession, account_id: UUID) -> list[ClientOfAc
     """The clients that an account may enter, the MSP first, then by name. Web."""
     rows = await _rows(session, "SELECT * FROM doors.clients_of(%s)", account_id)
     return [ClientOfAccount(*row) for row in rows]
-
-
-async def membership(session: AsyncSession, account_id: UUID, wanted: str) -> ClientOfAccount | None:
-    """The client of that short name or id, where the account may enter it. Web."""
-    if "\0" in wanted:
-        return None  # no text of the database
-    id_ = UUID(wanted) if _AS_ID.fullmatch(wanted) else None
-    return await _one(session, ClientOfAccount, "SELECT * FROM doors.membership(%s, %s, %s)", account_id, wanted, id_)
 
 
 async def members(session: AsyncSession) -> list[Member]:
@@ -345,10 +287,7 @@ async def queue_metrics(session: AsyncSession) -> QueueMetrics:
 
 
 async def _rows(session: AsyncSession, statement: str, *values: Any) -> list[Any]:
-    # Past SQLAlchemy's cursor, which would take longer than the door: every request opens two.
-    link: Any = (await (await session.connection()).get_raw_connection()).driver_connection
-    cursor = await link.execute(statement, values)
-    return list(await cursor.fetchall())
+    return await in_session(session, Ask(statement, values))
 
 
 async def _one(session: AsyncSession, kind: type[T], statement: str, *values: Any) -> T | None:

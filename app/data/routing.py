@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.settings import Role, Settings, get_settings
+from app.data.links import Links
 
 
 class Route(StrEnum):
@@ -66,6 +68,7 @@ class Database:
         self._name = name
         self._prepares = prepares
         self._engines: WeakKeyDictionary[AbstractEventLoop, dict[Route, AsyncEngine]] = WeakKeyDictionary()
+        self._links: WeakKeyDictionary[AbstractEventLoop, Links] = WeakKeyDictionary()
 
     @property
     def dsn(self) -> str:
@@ -80,18 +83,30 @@ class Database:
             engines[route] = self._open(route)
         return engines[route]
 
+    def links(self) -> Links:
+        """Connections to the primary for the running event loop, each statement on them a transaction of its own."""
+        loop = get_running_loop()
+        if loop not in self._links:
+            self._links[loop] = Links(partial(self._connect, self.dsn, autocommit=True), self._pool_size)
+        return self._links[loop]
+
     async def dispose(self) -> None:
         """Close the connections that the running loop has opened."""
+        if links := self._links.pop(get_running_loop(), None):
+            await links.close()
         for engine in self._engines.pop(get_running_loop(), {}).values():
             await engine.dispose()
 
-    def _open(self, route: Route) -> AsyncEngine:
-        dsn, name = self._addresses[route], self._name
+    async def _connect(self, dsn: str, *, autocommit: bool) -> psycopg.AsyncConnection[Any]:
+        made = await psycopg.AsyncConnection.connect(
+            dsn, autocommit=autocommit, prepare_threshold=None, application_name=self._name
+        )
+        await prepare(made, self._prepares)
+        return made
 
+    def _open(self, route: Route) -> AsyncEngine:
         async def connect(*_arguments: Any, **_options: Any) -> psycopg.AsyncConnection[Any]:
-            made = await psycopg.AsyncConnection.connect(dsn, prepare_threshold=None, application_name=name)
-            await prepare(made, self._prepares)
-            return made
+            return await self._connect(self._addresses[route], autocommit=False)
 
         return create_async_engine(
             "postgresql+psycopg://",

@@ -29,7 +29,7 @@ from app.data.routing import Database, Route, database
 
 Hook = Callable[[], Awaitable[Any]]
 _SCOPE, _HOOKS = "scope", "after_commit"
-_SET_TENANT = f"SELECT set_config('{TENANT_SETTING}', %s, true)"
+SET_TENANT = f"SELECT set_config('{TENANT_SETTING}', %s, true)"
 _SET_OVERVIEW = f"SELECT set_config('role', '{roles.OVERVIEW}', true), set_config('{ACCOUNT_SETTING}', %s, true)"
 _AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 _OPEN_ATTEMPTS = 3
@@ -66,7 +66,7 @@ async def tenant_session(
 
     Raises TypeError without a scope, sqlalchemy.exc.DBAPIError where the database refuses or is away.
     """
-    async with _session((_SET_TENANT, str(_client_of(scope))), route, on) as session:
+    async with _session((SET_TENANT, str(client_of(scope))), route, on) as session:
         yield session
 
 
@@ -102,7 +102,8 @@ def after_commit(session: AsyncSession, hook: Hook) -> None:
     session.info.setdefault(_HOOKS, []).append(hook)
 
 
-def _client_of(scope: Context | UUID) -> UUID:
+def client_of(scope: Context | UUID) -> UUID:
+    """The client that a scope means. Raises TypeError where it means none."""
     client = scope.client_id if isinstance(scope, Context) else scope
     if not isinstance(client, UUID):
         raise TypeError("a tenant session needs a client")
@@ -121,7 +122,7 @@ async def _session(scope: tuple[str, str] | None, route: Route, on: Database | N
     finally:
         await session.close()
     for hook in session.info.get(_HOOKS, ()):
-        await _run_hook(hook)
+        await run_hook(hook)
 
 
 async def _open(scope: tuple[str, str] | None, where: Database, route: Route) -> AsyncSession:
@@ -155,7 +156,8 @@ async def _commit(session: AsyncSession) -> None:
         raise
 
 
-async def _run_hook(hook: Hook) -> None:
+async def run_hook(hook: Hook) -> None:
+    """Do what comes after a commit. What it raises is logged: the commit stays."""
     try:
         await hook()
     except Exception:

@@ -16,7 +16,7 @@ from app.core import metrics
 from app.core.context import Actor, Context, system_actor
 from app.core.errors import Invalid, Missing, NotSignedIn, Problem
 from app.core.ids import new_id
-from app.data import doors
+from app.data import doors, entry_doors
 from app.data.models.clients import Client, Membership
 from app.data.repositories import audit
 from app.data.session import door_session, tenant_session
@@ -75,8 +75,11 @@ async def enter(actor: Actor, slug_or_id: str | UUID) -> Context:
     """
     if actor.account_id is None:
         raise NotSignedIn()
-    async with door_session() as session:
-        row = await doors.membership(session, actor.account_id, str(slug_or_id))
+    return entered(actor, await entry_doors.membership(actor.account_id, str(slug_or_id)))
+
+
+def entered(actor: Actor, row: doors.ClientOfAccount | None) -> Context:
+    """The context of the actor inside the client of a membership that has just been read. Raises as :func:`enter`."""
     if row is not None and row.archived_at is None and _allowed(actor, row.client_id):
         return Context(row.client_id, row.slug, actor, row.role, permissions_of(row.role))
     metrics.authorization_failures.labels("not_a_member").inc()

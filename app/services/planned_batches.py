@@ -12,7 +12,8 @@ from app.core.errors import Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.session import tenant_session
-from app.services.starts import Asked, by_key, once, queue
+from app.services.start_keys import Asked, by_key, once
+from app.services.start_storing import queue
 
 
 async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str | None = None) -> UUID:

@@ -19,7 +19,9 @@ from app.engine.core.document import canonical
 from app.engine.core.events import StepKept
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import Past, require_steps, require_unarchived
-from app.services.starts import Mode, check_mode, queue
+from app.services.start_keys import Mode
+from app.services.start_storing import queue
+from app.services.starts import check_mode
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")

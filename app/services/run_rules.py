@@ -14,6 +14,8 @@ from app.engine.core.concurrency import slot_of
 from app.engine.core.document import Document
 from app.services.run_views import PRIORITIES
 
+Json = dict[str, Any]
+
 
 def priority_of(ctx: Context, name: str) -> int:
     """The number of a priority. Raises Invalid for a name that there is not, Forbidden for ``high`` without the right
@@ -28,14 +30,20 @@ def priority_of(ctx: Context, name: str) -> int:
 
 async def slots_of(
     session: AsyncSession, ctx: Context, document: Document, runs: Sequence[tuple[int | None, Mapping[str, Any]]]
-) -> list[dict[str, Any]]:
+) -> list[Json]:
+    """As :func:`slots_among`, with the variables that the client has now."""
+    client = await session.get(Client, ctx.client_id) if document.concurrency else None
+    return slots_among(client.variables if client else {}, document, runs)
+
+
+def slots_among(
+    variables: Mapping[str, Any], document: Document, runs: Sequence[tuple[int | None, Mapping[str, Any]]]
+) -> list[Json]:
     """For each run (its row in a table, and its inputs) what it keeps of its concurrency key; nothing where the
     workflow has none. Raises Invalid, naming the row of a table."""
     if document.concurrency is None:
         return [{}] * len(runs)
-    client = await session.get(Client, ctx.client_id)
-    variables: dict[str, Any] = client.variables if client else {}
-    return [{"concurrency": _slot(document, row, inputs, variables)} for row, inputs in runs]
+    return [{"concurrency": _slot(document, row, inputs, dict(variables))} for row, inputs in runs]
 
 
 def _slot(document: Document, row: int | None, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Any:

@@ -11,17 +11,16 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import OpsloomError, Problem, Stale
+from app.core.errors import Missing, OpsloomError, Problem, Stale
 from app.data.models.runs import Run
-from app.data.models.workflows import Workflow, WorkflowVersion
+from app.data.models.workflows import Workflow
+from app.data.trips import Ask, Rows, in_session
 from app.engine.core.document import Document, canonical, content_hash, parse_document
 from app.services import workflow_checks, workflow_versions
+from app.services.known_versions import Version
 from app.services.workflow_checks import Surroundings
 
 Json = dict[str, Any]
-
-# A larger document is read and checked at every start: what is kept must not fill the memory.
-_MOST_NODES_KEPT = 500
 
 
 class NotPublished(OpsloomError):
@@ -33,13 +32,51 @@ class NotPublished(OpsloomError):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The document of a start, and where it is from: a version of the workflow, or ``extra`` that keeps it itself."""
+    """The document of a start, and where it is from: a version of the workflow, or ``extra`` that keeps it itself.
 
-    flow: Workflow
+    ``variables`` are the client's."""
+
+    workflow_id: UUID
+    workflow_name: str
     document: Document
     hash: str
+    variables: Mapping[str, Any]
     version: int | None = None
     extra: Json = field(default_factory=dict)
+
+
+_CHOSEN = """
+SELECT w.id, w.name, v.version, v.hash, v.document, c.variables,
+       (SELECT jsonb_object_agg(n.alias, n.platform)
+          FROM connections n WHERE n.client_id = c.client_id AND n.removed_at IS NULL)
+  FROM clients c
+  JOIN workflows w ON w.client_id = c.client_id
+  LEFT JOIN workflow_versions v
+    ON v.client_id = w.client_id AND v.workflow_id = w.id AND v.version = coalesce(%s::integer, w.published_version)
+ WHERE c.client_id = %s AND """
+_BY_ID = f"{_CHOSEN} w.id = %s"
+_BY_NAME = f"{_CHOSEN} w.name = %s AND w.archived_at IS NULL"
+
+
+def asking_version(ctx: Context, workflow: UUID | str, number: int | None) -> Ask:
+    """The statement that reads a workflow by id or by name with its version of that number, or else with its published
+    one, and what is around it. :func:`chosen_in` reads its answer."""
+    named = workflow_versions.as_id(workflow)
+    return Ask(_BY_NAME if named is None else _BY_ID, (number, ctx.client_id, workflow if named is None else named))
+
+
+def chosen_in(ctx: Context, rows: Rows, number: int | None) -> Chosen:
+    """Raises Missing, NotPublished, and Invalid with what is wrong with the version for this client."""
+    if not rows:
+        raise Missing("workflow")
+    workflow_id, name, version, content_hash, content, variables, connections = rows[0]
+    if version is None and number is not None:
+        raise Missing("version")
+    if version is None:
+        raise NotPublished(f"{name} has no published version yet. Publish one, or name the version to run.")
+    found = Version(ctx.client_id, workflow_id, version, content)
+    document = _right(found, Surroundings(connections or {}, variables))
+    return Chosen(workflow_id, name, document, content_hash, variables, version)
 
 
 async def choose(
@@ -47,17 +84,15 @@ async def choose(
 ) -> Chosen:
     """The draft, the version of that number, or the published one. Raises Missing, NotPublished, and Invalid with what
     is wrong with it for this client."""
-    if draft is not None:
-        ctx.require("workflow.write")
-        flow = await workflow_versions.find(session, ctx, workflow)
-        document = await workflow_checks.pinned(session, ctx, parse_document(draft))
-        await workflow_checks.require_valid(session, ctx, document)
-        return Chosen(flow, document, content_hash(document), extra={"document": document.as_json()})
-    flow, found = await workflow_versions.with_version(session, ctx, workflow, version)
-    if found is None:
-        raise NotPublished(f"{flow.name} has no published version yet. Publish one, or name the version to run.")
-    document = await _right(session, ctx, found)
-    return Chosen(flow, document, found.hash, found.version)
+    if draft is None:
+        return chosen_in(ctx, await in_session(session, asking_version(ctx, workflow, version)), version)
+    ctx.require("workflow.write")
+    flow = await workflow_versions.find(session, ctx, workflow)
+    document = await workflow_checks.pinned(session, ctx, parse_document(draft))
+    around = await workflow_checks.surroundings_of(session, ctx)
+    workflow_checks.refuse(workflow_checks.errors_in(document, around))
+    extra = {"document": document.as_json()}
+    return Chosen(flow.id, flow.name, document, content_hash(document), around.variables, extra=extra)
 
 
 async def from_plan(
@@ -83,42 +118,25 @@ async def from_plan(
 
 
 @dataclass(frozen=True)
-class _Version:
-    """A version never changes, so its numbers stand for its content."""
-
-    client_id: UUID
-    workflow_id: UUID
-    number: int
-    content: Json = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True)
 class _Check:
     """A version among the connections and variables of a client, which stand for what is found wrong."""
 
-    version: _Version
+    version: Version
     around: bytes
     surroundings: Surroundings = field(compare=False, repr=False)
 
 
 @lru_cache(maxsize=128)
-def _parsed(version: _Version) -> Document:
-    return parse_document(version.content)
-
-
-@lru_cache(maxsize=128)
 def _errors(check: _Check) -> tuple[Problem, ...]:
-    return tuple(workflow_checks.errors_in(_parsed(check.version), check.surroundings))
+    return tuple(workflow_checks.errors_in(check.version.document(), check.surroundings))
 
 
-async def _right(session: AsyncSession, ctx: Context, found: WorkflowVersion) -> Document:
+def _right(version: Version, around: Surroundings) -> Document:
     """The document of a version. Raises Invalid with what is wrong with it."""
-    if len(found.document.get("nodes", ())) > _MOST_NODES_KEPT:
-        document = parse_document(found.document)
-        await workflow_checks.require_valid(session, ctx, document)
-        return document
-    version = _Version(found.client_id, found.workflow_id, found.version, found.document)
-    surroundings = await workflow_checks.surroundings_of(session, ctx)
-    around = canonical([surroundings.connections, surroundings.variables])
-    workflow_checks.refuse(_errors(_Check(version, around, surroundings)))
-    return _parsed(version)
+    document = version.document()
+    if version.is_kept:
+        key = canonical([around.connections, around.variables])
+        workflow_checks.refuse(_errors(_Check(version, key, around)))
+    else:
+        workflow_checks.refuse(workflow_checks.errors_in(document, around))
+    return document

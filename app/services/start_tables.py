@@ -11,14 +11,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.context import Context
 from app.core.errors import Invalid
 from app.core.ids import new_id
-from app.data.models.runs import Run
-from app.data.repositories import runs as run_rows
+from app.data.repositories.runs import NewRun, add_rows
 from app.data.session import tenant_session
 from app.engine.core.document import Document
 from app.services.inputs import CheckedRow, check_rows
-from app.services.run_rules import priority_of, slots_of
+from app.services.run_rules import priority_of, slots_among
 from app.services.start_documents import choose
-from app.services.starts import Asked, Mode, allowed, by_key, label_of, once, queue
+from app.services.start_keys import Asked, Mode, by_key, once
+from app.services.start_storing import queue
+from app.services.starts import allowed, label_of
 
 Json = dict[str, Any]
 
@@ -77,24 +78,24 @@ async def _start_batch(
     document = chosen.document
     found = check_rows(document.inputs, rows)
     _require_some(found, skip_invalid=skip_invalid)
-    head = Run(
+    head = NewRun(
         client_id=ctx.client_id,
         id=new_id(),
         kind="batch",
-        workflow_id=chosen.flow.id,
+        workflow_id=chosen.workflow_id,
         version=chosen.version,
         document_hash=chosen.hash,
         mode=asked.mode,
         idempotency_key=asked.key,
-        label=f"{sum(not row.problems for row in found)} × {chosen.flow.name}",
+        label=f"{sum(not row.problems for row in found)} × {chosen.workflow_name}",
         extra={"held_back": [_held_back(row) for row in found if row.problems]},
         priority=priority,
     )
     await queue(session, ctx, head)
     good = [_as_row(document, row) for row in found if not row.problems]
-    rules = await slots_of(session, ctx, document, [(row["row_number"], row["inputs"]) for row in good])
+    rules = slots_among(chosen.variables, document, [(row["row_number"], row["inputs"]) for row in good])
     rows_now = [row | {"extra": extra} for row, extra in zip(good, rules, strict=True)]
-    await run_rows.add_rows(session, ctx.client_id, head.id, rows_now)
+    await add_rows(session, ctx.client_id, head.id, rows_now)
     return head.id
 
 

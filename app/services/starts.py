@@ -5,34 +5,26 @@ A table of them is started in :mod:`app.services.start_tables`, the reverse of a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Invalid, Missing, Problem, Stale
+from app.core.errors import Invalid, Missing, Problem
 from app.core.ids import new_id
-from app.core.settings import get_settings
-from app.data.models.runs import Run
-from app.data.models.workflows import Workflow
-from app.data.repositories import audit
-from app.data.session import after_commit, tenant_session
+from app.data.repositories.runs import NewRun
+from app.data.trips import tenant_trip
 from app.engine.core.document import Document
-from app.engine.runtime.ending import wake_run
-from app.engine.runtime.wakeup import wake
 from app.services import workflow_versions
 from app.services.inputs import checked
-from app.services.run_rules import priority_of, slots_of
-from app.services.start_documents import Chosen, choose, from_plan
+from app.services.run_rules import priority_of, slots_among, slots_of
+from app.services.start_documents import Chosen, asking_version, choose, chosen_in, from_plan
+from app.services.start_keys import Asked, Mode, asking_earlier, by_key, earlier_in, once, unless_started
+from app.services.start_storing import queue, queue_at_once
 
 Json = dict[str, Any]
-Mode = Literal["plan", "apply"]
-_KEY_CONSTRAINT = "runs_idempotency_key"
 
 
 async def start(
@@ -59,6 +51,8 @@ async def start(
     asked = Asked(workflow, mode, inputs or {}, idempotency_key)
     allowed(ctx, mode)
     urgency = priority_of(ctx, priority)
+    if draft is None and plan is None:
+        return await _start_version(ctx, asked, version, only_node=only_node, priority=urgency)
 
     async def work(session: AsyncSession) -> UUID:
         return await _start(
@@ -103,36 +97,35 @@ def label_of(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     return next((value for value in texts if isinstance(value, str) and value), "")[:200]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a start asks for, as far as a repeated idempotency key must ask for the same."""
-
-    workflow: UUID | str
-    mode: Mode
-    inputs: Mapping[str, Any]
-    key: str | None
-    kind: str = "run"
-
-
 def allowed(ctx: Context, mode: Mode) -> None:
     """Raise Forbidden, or Invalid for a mode that there is not."""
     ctx.require("run.plan" if mode == "plan" else "run.start")
     check_mode(mode)
 
 
-async def once(ctx: Context, asked: Asked, work: Callable[[AsyncSession], Awaitable[UUID]]) -> UUID:
-    """Do it in a transaction of its own. Where somebody starts a run with the same key meanwhile, theirs is the run."""
-    try:
-        async with tenant_session(ctx) as session:
-            return await work(session)
-    except IntegrityError as error:
-        if not asked.key or _KEY_CONSTRAINT not in str(error.orig):
-            raise
-    async with tenant_session(ctx) as session:
-        earlier = await by_key(session, ctx, asked)
-    if earlier is None:
-        raise Stale("A run with this idempotency key has just been started.", code="idempotency_race")
-    return earlier
+async def _start_version(
+    ctx: Context, asked: Asked, version: int | None, *, only_node: str | None, priority: int
+) -> UUID:
+    """Start a version that is there: what is needed is read in one round trip and the run stored in another.
+
+    Nothing of what was read can be taken away in between: a version stays as it is, and a connection that is removed
+    then could as well be removed a moment later.
+    """
+
+    async def work() -> UUID:
+        rows, *earlier = await tenant_trip(
+            ctx, asking_version(ctx, asked.workflow, version), *asking_earlier(ctx, asked)
+        )
+        if earlier and (found := earlier_in(earlier[0], asked)):
+            return found
+        chosen = chosen_in(ctx, rows, version)
+        run = _fresh(ctx, asked, chosen)
+        run.only_node, run.priority = _known_node(only_node, chosen.document), priority
+        run.extra |= slots_among(chosen.variables, chosen.document, [(None, run.inputs)])[0]
+        await queue_at_once(ctx, run)
+        return run.id
+
+    return await unless_started(ctx, asked, work)
 
 
 async def _start(
@@ -152,9 +145,10 @@ async def _start(
     if plan:
         run, document = await _planned(session, ctx, asked, plan)
     else:
-        run, document = _fresh(ctx, asked, await choose(session, ctx, asked.workflow, version, draft))
+        chosen = await choose(session, ctx, asked.workflow, version, draft)
+        run, document = _fresh(ctx, asked, chosen), chosen.document
     run.only_node = _known_node(only_node, document) or run.only_node
-    run.idempotency_key, run.priority = asked.key, priority
+    run.priority = priority
     (extra,) = await slots_of(session, ctx, document, [(None, run.inputs)])
     run.extra = {**run.extra, **extra}
     if trigger:
@@ -163,29 +157,29 @@ async def _start(
     return run.id
 
 
-def _fresh(ctx: Context, asked: Asked, chosen: Chosen) -> tuple[Run, Document]:
+def _fresh(ctx: Context, asked: Asked, chosen: Chosen) -> NewRun:
     inputs = checked(chosen.document.inputs, asked.inputs)
-    run = Run(
+    return NewRun(
         client_id=ctx.client_id,
         id=new_id(),
-        workflow_id=chosen.flow.id,
+        workflow_id=chosen.workflow_id,
         version=chosen.version,
         document_hash=chosen.hash,
         mode=asked.mode,
         inputs=inputs,
         label=label_of(chosen.document.inputs, inputs),
-        extra=chosen.extra,
+        idempotency_key=asked.key,
+        extra={**chosen.extra},
     )
-    return run, chosen.document
 
 
-async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID) -> tuple[Run, Document]:
+async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID) -> tuple[NewRun, Document]:
     """A plan of one step, or of a run that begins in the middle, is carried out as that and not from the beginning."""
     flow, document, planned = await from_plan(session, ctx, asked.workflow, plan, asked.inputs)
     version = planned.version
     if version is None:
         version = (await workflow_versions.ensure_version(session, ctx, flow, document)).version
-    run = Run(
+    run = NewRun(
         client_id=ctx.client_id,
         id=new_id(),
         workflow_id=flow.id,
@@ -197,6 +191,7 @@ async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID
         sealed_plan=planned.id,
         follows=planned.follows,
         only_node=planned.only_node,
+        idempotency_key=asked.key,
         extra={name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},
     )
     return run, document
@@ -209,48 +204,7 @@ def check_mode(mode: str) -> None:
         raise Invalid(message, problems=[Problem("not_one_of", message, field="mode")])
 
 
-async def by_key(session: AsyncSession, ctx: Context, asked: Asked) -> UUID | None:
-    """The run that this key has started. Raises Stale where it was started for something else."""
-    if not asked.key:
-        return None
-    query = (
-        select(Run, Workflow.name)
-        .join(Workflow, (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id)))
-        .where(Run.client_id == ctx.client_id, Run.idempotency_key == asked.key)
-    )
-    found = (await session.exec(query)).first()
-    if found is None:
-        return None
-    earlier, name = found
-    same = str(asked.workflow) in (str(earlier.workflow_id), name) and asked.mode == earlier.mode
-    given = all(earlier.inputs.get(key) == value for key, value in asked.inputs.items())
-    if not (same and given and asked.kind == earlier.kind):
-        message = "This idempotency key has started another run. Take a new key for another start."
-        raise Stale(message, code="idempotency_other", params={"run": str(earlier.id)})
-    return earlier.id
-
-
 def _known_node(only_node: str | None, document: Document) -> str | None:
     if only_node and only_node not in {node.id for node in document.nodes}:
         raise Missing("step")
     return only_node
-
-
-async def queue(session: AsyncSession, ctx: Context, run: Run, told: Json | None = None) -> None:
-    """Store a new run, started by the actor, and have it walked once the transaction is committed.
-
-    ``told`` is what the audit trail says of it beside the usual.
-    """
-    run.started_by, run.started_by_name = ctx.actor.account_id, ctx.actor.name or ctx.actor.email
-    session.add(run)
-    await session.flush()
-    await wake_run(session, ctx.client_id, run.id, run.priority)
-    details = {
-        "mode": run.mode,
-        "kind": run.kind,
-        "workflow": str(run.workflow_id),
-        "version": run.version,
-        **(told or {}),
-    }
-    await audit.record(session, ctx, action="run_started", target=f"run:{run.id}", details=details)
-    after_commit(session, lambda: wake(get_settings().redis_url))

@@ -17,7 +17,9 @@ from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
 from app.services.run_loading import past_of
 from app.services.run_pasts import require_unarchived
-from app.services.starts import Mode, check_mode, queue
+from app.services.start_keys import Mode
+from app.services.start_storing import queue
+from app.services.starts import check_mode
 
 _OVER = ("succeeded", "failed", "cancelled")
 

@@ -12,7 +12,8 @@ from app.core.errors import Forbidden, Missing, Stale
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.services import clients, undos, waves
-from app.services.starts import Mode, check_mode
+from app.services.start_keys import Mode
+from app.services.starts import check_mode
 from app.services.waves import OVER, TargetView
 
 Json = dict[str, Any]

@@ -32,7 +32,8 @@ from app.services import clients, workflow_versions
 from app.services.clients import ClientView
 from app.services.inputs import checked
 from app.services.start_documents import NotPublished
-from app.services.starts import Asked, Mode, by_key, check_mode, label_of
+from app.services.start_keys import Asked, Mode, by_key
+from app.services.starts import check_mode, label_of
 from app.services.wave_preparing import prepare
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
 

@@ -36,12 +36,18 @@ async def _first(session: AsyncSession, ctx: Context, where: tuple[Any, ...], *,
     return (await session.exec(query.with_for_update() if lock else query)).first()
 
 
+def as_id(workflow: UUID | str) -> UUID | None:
+    """The id that is meant, or None where it is a name."""
+    try:
+        return workflow if isinstance(workflow, UUID) else UUID(workflow)
+    except ValueError:
+        return None
+
+
 def _named(workflow: UUID | str) -> tuple[Any, ...]:
     """What the row of a workflow has that is meant by an id or by a name."""
-    try:
-        return (col(Workflow.id) == (workflow if isinstance(workflow, UUID) else UUID(workflow)),)
-    except ValueError:
-        return _called(str(workflow))
+    named = as_id(workflow)
+    return (col(Workflow.id) == named,) if named else _called(str(workflow))
 
 
 def _called(name: str) -> tuple[Any, ...]:
@@ -54,30 +60,6 @@ async def find_version(session: AsyncSession, ctx: Context, workflow_id: UUID, n
     if not found:
         raise Missing("version")
     return found
-
-
-async def with_version(
-    session: AsyncSession, ctx: Context, workflow: UUID | str, number: int | None = None
-) -> tuple[Workflow, WorkflowVersion | None]:
-    """A workflow by id or by name, with its version of that number, or else with its published one; None where none is
-    published. Raises Missing."""
-    wanted = col(Workflow.published_version) if number is None else number
-    query = (
-        select(Workflow, WorkflowVersion)
-        .outerjoin(
-            WorkflowVersion,
-            (col(WorkflowVersion.client_id) == col(Workflow.client_id))
-            & (col(WorkflowVersion.workflow_id) == col(Workflow.id))
-            & (col(WorkflowVersion.version) == wanted),
-        )
-        .where(Workflow.client_id == ctx.client_id, *_named(workflow))
-    )
-    found = (await session.exec(query)).first()
-    if found is None:
-        raise Missing("workflow")
-    if found[1] is None and number is not None:
-        raise Missing("version")
-    return found[0], found[1]
 
 
 async def require_free_name(session: AsyncSession, ctx: Context, name: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
 from app.core.ids import new_id
-from app.data import doors, roles
+from app.data import doors, entry_doors, roles
 from app.data.isolation.catalogue import read
 from app.data.routing import Database
 from app.data.session import door_session, tenant_session
@@ -42,10 +44,10 @@ async def test_sessions_and_tokens_are_found_by_hash(superuser: Connection, firs
         " VALUES (%s, %s, %s, 't', %s, %s)",
         (*names, b"t" + names[1].bytes, [first.client_id]),
     )
-    async with door_session() as session:
-        found = await doors.session_by_hash(session, b"s" + names[1].bytes)
-        token = await doors.token_by_hash(session, b"t" + names[1].bytes)
-        assert await doors.session_by_hash(session, b"t" + names[1].bytes) is None
+    found = await entry_doors.session_by_hash(b"s" + names[1].bytes)
+    token = await entry_doors.token_by_hash(b"t" + names[1].bytes)
+    assert await entry_doors.session_by_hash(b"t" + names[1].bytes) is None
+    assert await entry_doors.token_by_hash(b"s" + names[1].bytes) is None
     assert found is not None
     assert (found.client_id, found.id, found.account_id, found.name) == (*names, "A")
     assert found.expires_at > found.now
@@ -53,25 +55,42 @@ async def test_sessions_and_tokens_are_found_by_hash(superuser: Connection, firs
     assert (token.clients, token.email) == ([first.client_id], f"A@{first.slug}")
 
 
+async def test_a_token_and_a_client_of_its_account_are_one_look(
+    superuser: Connection, first: Company, second: Company
+) -> None:
+    hashed = new_id().bytes
+    await superuser.execute(
+        "INSERT INTO api_tokens (client_id, id, account_id, name, token_hash) VALUES (%s, %s, %s, 't', %s)",
+        (first.client_id, new_id(), first.account_id, hashed),
+    )
+    token = await entry_doors.token_by_hash(hashed)
+    assert token is not None
+    for wanted, slug in ((first.slug, first.slug), (str(first.client_id), first.slug), (second.slug, None)):
+        found = await entry_doors.token_in_client(hashed, wanted)
+        assert found is not None
+        assert replace(found[0], now=token.now) == token
+        assert (found[1] and (found[1].slug, found[1].role)) == (slug and (slug, "owner"))
+    assert await entry_doors.token_in_client(b"other", first.slug) is None
+
+
 async def test_one_client_of_an_account(first: Company, second: Company) -> None:
     slug = first.slug
-    async with door_session() as session:
-        for wanted in (slug, str(first.client_id), str(first.client_id).upper()):
-            found = await doors.membership(session, first.account_id, wanted)
-            assert found is not None
-            assert (found.client_id, found.slug) == (first.client_id, slug)
-        for account, wanted in (
-            (second.account_id, slug),
-            (second.account_id, str(first.client_id)),
-            (new_id(), slug),
-            (first.account_id, "not-there"),
-            (first.account_id, str(new_id())),
-            (first.account_id, "'; --"),
-            (first.account_id, "\0"),
-            (first.account_id, f"{{{first.client_id}}}"),
-            (first.account_id, first.client_id.hex),
-        ):
-            assert await doors.membership(session, account, wanted) is None
+    for wanted in (slug, str(first.client_id), str(first.client_id).upper()):
+        found = await entry_doors.membership(first.account_id, wanted)
+        assert found is not None
+        assert (found.client_id, found.slug) == (first.client_id, slug)
+    for account, wanted in (
+        (second.account_id, slug),
+        (second.account_id, str(first.client_id)),
+        (new_id(), slug),
+        (first.account_id, "not-there"),
+        (first.account_id, str(new_id())),
+        (first.account_id, "'; --"),
+        (first.account_id, "\0"),
+        (first.account_id, f"{{{first.client_id}}}"),
+        (first.account_id, first.client_id.hex),
+    ):
+        assert await entry_doors.membership(account, wanted) is None
 
 
 async def test_the_clients_of_an_account(superuser: Connection, first: Company, second: Company) -> None:

@@ -6,6 +6,7 @@ one that a transaction takes and is held for one statement and the commit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,7 @@ from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.logging import get_logger
 from app.core.settings import get_settings
+from app.data.session import tenant_session
 
 log = get_logger(__name__)
 CHECKPOINT_EVERY = 256
@@ -101,6 +103,26 @@ def entry(
 def add(session: AsyncSession, made: Entry) -> None:
     """Add it to its chain when this transaction commits."""
     _queue(session).entries.append(made)
+
+
+def rows_of(entries: Sequence[Entry]) -> str:
+    """What ``audit_append`` takes, as JSON: for a statement that adds events together with what they tell of."""
+    return json.dumps([each.row() for each in entries], ensure_ascii=False)
+
+
+async def appended(entries: Sequence[Entry], last: int) -> None:
+    """Count events that a committed statement has added, and sign the chain where it is time; ``last`` is its length.
+
+    The events stay whatever becomes of the signature: where that fails, the scheduler signs soon.
+    """
+    for each in entries:
+        each.count()
+    if crosses(last, len(entries)):
+        try:
+            async with tenant_session(entries[-1].context) as session:
+                await checkpoint(session, entries[-1].context)
+        except Exception as error:
+            log.warning("audit_not_signed", reason=type(error).__name__)
 
 
 def crosses(last: int, added: int) -> bool:

@@ -26,6 +26,7 @@ from app.services.auth.tokens import (
     list_tokens,
     local_actor,
     resolve_token,
+    resolve_token_in,
     revoke_token,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "require_step_up",
     "resolve_session",
     "resolve_token",
+    "resolve_token_in",
     "revoke_token",
     "seconds_left",
     "set_preferences",

@@ -22,10 +22,10 @@ from app.core.context import Actor
 from app.core.errors import Missing, NotSignedIn
 from app.core.ids import new_id
 from app.core.settings import get_settings
-from app.data import doors
+from app.data import entry_doors
 from app.data.models.people import Account, AccountSession
 from app.data.repositories import audit
-from app.data.session import door_session, tenant_session
+from app.data.session import tenant_session
 from app.services.auth.home import home_context, home_of
 
 SESSION_COOKIE = "__Host-opsloom"
@@ -126,18 +126,17 @@ async def resolve_session(token: str, ip: str | None = None, *, live: bool = Tru
     return _actor(row, session_id, ip)
 
 
-async def _found(token: str) -> doors.SessionRow:
+async def _found(token: str) -> entry_doors.SessionRow:
     if not token.startswith(TOKEN_PREFIX):
         raise NotSignedIn()
-    async with door_session() as session:
-        row = await doors.session_by_hash(session, crypto.token_hash(token))
+    row = await entry_doors.session_by_hash(crypto.token_hash(token))
     if row is None:
         metrics.authentication_attempts.labels("session", "unknown").inc()
         raise NotSignedIn()
     return row
 
 
-def _require_usable(row: doors.SessionRow) -> None:
+def _require_usable(row: entry_doors.SessionRow) -> None:
     ended = row.revoked_at is not None or row.account_disabled_at is not None
     late = row.expires_at <= row.now or row.absolute_expires_at <= row.now
     if ended or late:
@@ -146,7 +145,7 @@ def _require_usable(row: doors.SessionRow) -> None:
         raise NotSignedIn("Your session has ended. Sign in again.", code=f"session_{reason}")
 
 
-async def _successor(row: doors.SessionRow, ip: str | None, *, live: bool) -> UUID:
+async def _successor(row: entry_doors.SessionRow, ip: str | None, *, live: bool) -> UUID:
     """The newest token's session, where the old token may still be used. Ends all of it where it may not."""
     async with tenant_session(row.client_id) as session:
         chain = (await (await session.connection()).execute(_CHAIN, {"client": row.client_id, "session": row.id})).all()
@@ -159,7 +158,7 @@ async def _successor(row: doors.SessionRow, ip: str | None, *, live: bool) -> UU
     return session_id
 
 
-async def _end_copied(row: doors.SessionRow, sessions: list[UUID], ip: str | None) -> None:
+async def _end_copied(row: entry_doors.SessionRow, sessions: list[UUID], ip: str | None) -> None:
     metrics.authentication_attempts.labels("session", "reused").inc()
     context = home_context(_actor(row, row.id, ip), row.client_id)
     async with tenant_session(context) as session:
@@ -194,7 +193,7 @@ async def renew_session(token: str, ip: str | None = None, user_agent: str | Non
 
 
 def _replacement(
-    row: doors.SessionRow, new: UUID, token: str, ip: str | None, user_agent: str | None
+    row: entry_doors.SessionRow, new: UUID, token: str, ip: str | None, user_agent: str | None
 ) -> AccountSession:
     idle = timedelta(seconds=get_settings().session_idle_s)
     return AccountSession(
@@ -284,7 +283,7 @@ async def _revoke(session: AsyncSession, client_id: UUID, sessions: list[UUID]) 
     )
 
 
-def _actor(row: doors.SessionRow, session_id: UUID, ip: str | None) -> Actor:
+def _actor(row: entry_doors.SessionRow, session_id: UUID, ip: str | None) -> Actor:
     return Actor(
         account_id=row.account_id,
         email=row.email,

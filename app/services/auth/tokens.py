@@ -15,7 +15,7 @@ from app.core.clock import utcnow
 from app.core.context import Actor, Context
 from app.core.errors import Forbidden, Invalid, Missing, NotSignedIn, Problem
 from app.core.settings import get_settings
-from app.data import doors
+from app.data import doors, entry_doors
 from app.data.models.people import Account, ApiToken
 from app.data.repositories import audit
 from app.data.session import door_session, tenant_session
@@ -130,10 +130,22 @@ async def _add(
 
 async def resolve_token(token: str, ip: str | None = None) -> Actor:
     """Who has this bearer token. Raises NotSignedIn."""
-    row = None
+    row = await entry_doors.token_by_hash(crypto.token_hash(token)) if token.startswith(BEARER_PREFIX) else None
+    return await _bearer(row, ip)
+
+
+async def resolve_token_in(
+    token: str, client: str, ip: str | None = None
+) -> tuple[Actor, doors.ClientOfAccount | None]:
+    """Who has this bearer token, and their membership of the client of that short name or id. Raises NotSignedIn."""
+    found = None
     if token.startswith(BEARER_PREFIX):
-        async with door_session() as session:
-            row = await doors.token_by_hash(session, crypto.token_hash(token))
+        found = await entry_doors.token_in_client(crypto.token_hash(token), client)
+    row, membership = found or (None, None)
+    return await _bearer(row, ip), membership
+
+
+async def _bearer(row: entry_doors.TokenRow | None, ip: str | None) -> Actor:
     if row is None or _ended(row):
         metrics.authentication_attempts.labels("token", "refused").inc()
         raise NotSignedIn("This token is not valid.", code="token_invalid")
@@ -150,12 +162,12 @@ async def resolve_token(token: str, ip: str | None = None) -> Actor:
     )
 
 
-def _ended(row: doors.TokenRow) -> bool:
+def _ended(row: entry_doors.TokenRow) -> bool:
     expired = row.expires_at is not None and row.expires_at <= row.now
     return expired or row.revoked_at is not None or row.account_disabled_at is not None
 
 
-async def _touch(row: doors.TokenRow) -> None:
+async def _touch(row: entry_doors.TokenRow) -> None:
     async with tenant_session(row.client_id) as session:
         await session.exec(
             update(ApiToken)
