@@ -33,6 +33,7 @@ from app.pages import (
 )
 from app.ui.overlay import app_wraps
 from app.ui.socket import protect
+from app.ui.state_locks import steady
 from app.ui.theme import STYLESHEETS, head
 
 PAGES: tuple[Any, ...] = (
@@ -67,6 +68,7 @@ def create_app() -> rx.App:
         toaster=None,
     )
     protect(made)
+    steady(made)
     for page in PAGES:
         made.add_page(page.page, route=page.ROUTE, title="Opsloom", on_load=getattr(page, "ON_LOAD", None))
     return made
