@@ -178,13 +178,15 @@ export function createActions({ store, edits }) {
     edits.edit("toggle", ids.map((id) => [["nodes", id, "disabled"], disable ? true : null]));
   }
 
+  // The ids of the steps that were moved.
   function tidyUp() {
     const chosen = selectedNodes();
     const { doc } = get();
     const ids = chosen.length > 1 ? chosen : Object.keys(doc.nodes);
-    if (!ids.length) return;
+    if (!ids.length) return ids;
     const ports = (node) => portsOf(node, get().types[node.type]);
     edits.edit("tidy", Object.entries(tidy(doc, ids, ports)).map(([id, at]) => [["nodes", id, "position"], at]));
+    return ids;
   }
 
   const setField = (id, path, value, coalesce = true) => {

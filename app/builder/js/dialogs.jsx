@@ -42,7 +42,7 @@ function StartDialog({ dialog, close }) {
       <Dialog.Description size="2" className="os-muted">{text(plan ? "builder.start_plan_help" : "builder.start_run_help")}</Dialog.Description>
       <div className="ob-dialog-body">
         {fields ? (
-          <SchemaForm schema={ordered} value={value} errors={errors} onChange={change} onSubmit={submit} submit={label} />
+          <SchemaForm schema={ordered} value={value} errors={errors} onChange={change} onSubmit={submit} onCancel={close} submit={label} />
         ) : (
           <p className="os-muted">{text("builder.no_inputs")}</p>
         )}

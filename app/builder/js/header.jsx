@@ -112,8 +112,8 @@ function More({ files }) {
   const { store, edits, send } = useBuilder();
   const canWrite = useSelect((s) => s.canWrite);
   const canPublish = useSelect((s) => s.permissions.has("workflow.publish"));
-  const latest = useSelect((s) => s.workflow?.latest_version);
-  const published = useSelect((s) => s.workflow?.published_version);
+  const canUndo = useSelect((s) => s.undo.length > 0);
+  const canRedo = useSelect((s) => s.redo.length > 0);
   const item = (icon, key, onSelect, shortcut, disabled) => (
     <DropdownMenu.Item onSelect={onSelect} shortcut={shortcut} disabled={disabled}><Icon name={icon} size={14} />{text(key)}</DropdownMenu.Item>
   );
@@ -126,10 +126,10 @@ function More({ files }) {
         {item("sliders", "builder.settings", () => store.set({ panel: "workflow", openNode: null }))}
         {item("history", "builder.history", () => { store.set({ panel: "versions", openNode: null }); send("onVersions"); })}
         {canWrite ? item("save", "builder.save_version", () => store.set({ dialog: { kind: "version" } }), "Ctrl S") : null}
-        {canPublish ? item("badge-check", "builder.publish", () => store.set({ dialog: { kind: "publish" } }), undefined, !latest && published === null) : null}
+        {canPublish ? item("badge-check", "builder.publish", () => store.set({ dialog: { kind: "publish" } })) : null}
         <DropdownMenu.Separator />
-        {canWrite ? item("undo", "builder.undo", edits.undo, "Ctrl Z") : null}
-        {canWrite ? item("rotate-ccw", "builder.redo", edits.redo, "Ctrl ⇧ Z") : null}
+        {canWrite ? item("undo", "builder.undo", edits.undo, "Ctrl Z", !canUndo) : null}
+        {canWrite ? item("rotate-ccw", "builder.redo", edits.redo, "Ctrl ⇧ Z", !canRedo) : null}
         {canWrite ? item("upload", "builder.import", files.pick) : null}
         {item("download", "builder.export", files.save)}
         <DropdownMenu.Separator />

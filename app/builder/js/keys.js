@@ -112,10 +112,10 @@ function combined(builder, event) {
 }
 
 function jobOf(builder, event) {
-  const { store, actions } = builder;
+  const { store, actions, sight } = builder;
   const { canWrite } = store.get();
   const chosen = actions.selectedNodes();
-  if (event.shiftKey && event.altKey && event.code === "KeyT") return canWrite ? actions.tidyUp : null;
+  if (event.shiftKey && event.altKey && event.code === "KeyT") return canWrite ? () => sight.show(actions.tidyUp()) : null;
   if (DIRECTIONS[event.key]) return () => walk(builder, DIRECTIONS[event.key], event);
   if (mod(event)) return combined(builder, event);
   if (event.altKey) return null;

@@ -25,7 +25,7 @@ export function CanvasTools() {
         <Tool label={text("builder.zoom_in")} keys="+" onClick={() => sight.zoomBy(1)}><ZoomIn {...shape} /></Tool>
         <Tool label={text("builder.zoom_out")} keys="-" onClick={() => sight.zoomBy(-1)}><ZoomOut {...shape} /></Tool>
         <button type="button" className="ob-tool ob-zoom os-figures" onClick={() => sight.zoomTo(1)} title={`${text("builder.zoom_reset")} (0)`}>{zoom} %</button>
-        {canWrite ? <Tool label={text("builder.tidy")} keys="Shift+Alt+T" onClick={actions.tidyUp}><Tidy {...shape} /></Tool> : null}
+        {canWrite ? <Tool label={text("builder.tidy")} keys="Shift+Alt+T" onClick={() => sight.show(actions.tidyUp())}><Tidy {...shape} /></Tool> : null}
       </Panel>
       <Panel position="top-right" className="ob-tools ob-tools-side">
         {canWrite ? <Tool label={text("builder.add")} keys="N" data-add="" onClick={() => store.set({ panel: "steps", openNode: null, adding: {} })}><Icon name="plus" size={18} /></Tool> : null}

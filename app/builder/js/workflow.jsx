@@ -75,6 +75,7 @@ function AddInput() {
     if (!store.get().doc.inputs?.type) pairs.unshift([["inputs", "type"], "object"]);
     edits.edit("inputs", pairs);
     setWords("");
+    setKind("text");
   };
   return (
     <form className="ob-add-input" onSubmit={add}>

@@ -74,6 +74,7 @@ function shown(value, locale) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return intl("NumberFormat", locale).format(value);
   if (Array.isArray(value)) return intl("ListFormat", locale, { type: "conjunction" }).format(value.map(String));
+  if (value.anyOf) return intl("ListFormat", locale, { type: "disjunction" }).format(value.anyOf.map(String));
   return typeof value === "object" ? value[locale] ?? JSON.stringify(value) : String(value);
 }
 

@@ -21,11 +21,11 @@ export function HeaderButton({ icon, words, kind = "", ...rest }) {
 }
 
 // Of a batch its rows know; of a run, its steps that took effect. What cannot be taken back is nothing to undo.
-const somethingToUndo = (run) =>
-  (run.kind === "batch" || run.effects.length > 0) && changed(run) > (run.summary.irreversible ?? 0);
+const somethingToUndo = (run) => (run.kind === "batch" || run.effects.length > 0) && undoable(run) > 0;
+const undoable = (run) => changed(run) - (run.summary.irreversible ?? 0);
 const changed = (run) => (run.summary.add ?? 0) + (run.summary.change ?? 0) + (run.summary.remove ?? 0);
 
-/** The question before an undo. `count` changes are taken back, of which `stays` cannot be; `children` say more. */
+/** The question before an undo. `count` changes are taken back and `stays` cannot be; `children` say more. */
 export function UndoQuestion({ title, count, stays = 0, open, onClose, onUndo, children }) {
   const text = useText();
   const planFirst = (
@@ -99,7 +99,7 @@ export function RunActions({ run, may = {}, busy, again = false, onApply, onUndo
       ) : null}
       <UndoQuestion
         title={text("run.undo_title")}
-        count={changed(run)}
+        count={undoable(run)}
         stays={run.summary.irreversible}
         open={asking === "undo"}
         onClose={() => setAsking("")}

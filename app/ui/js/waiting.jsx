@@ -6,10 +6,10 @@ import { Icon } from "./icons.jsx";
 import { SchemaForm } from "./schema_form.jsx";
 import { Ago } from "./time.jsx";
 
-/** Who is asked: named people, or roles. */
+/** Who is asked: one of the named people, or of the roles. */
 export function useAsked() {
   const text = useText();
-  return ({ people = [], roles = [] }) => (people.length ? people : roles.map((role) => text(`role.${role}`)));
+  return ({ people = [], roles = [] }) => ({ anyOf: people.length ? people : roles.map((role) => text(`role.${role}`)) });
 }
 
 function Until({ what, title }) {

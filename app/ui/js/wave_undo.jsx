@@ -21,7 +21,7 @@ export function WaveUndo({ rows = [], busy, onUndo }) {
       <HeaderButton icon="undo" words={text("run.undo")} disabled={busy} onClick={() => setAsking(true)} />
       <UndoQuestion
         title={text("waves.undo_title")}
-        count={sum(left, changesOf)}
+        count={sum(left, changesOf) - sum(left, staysOf)}
         open={asking}
         onClose={() => setAsking(false)}
         onUndo={onUndo}
