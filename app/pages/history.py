@@ -21,7 +21,8 @@ MOST_WORDS = 500
 Json = dict[str, Any]
 
 COLUMNS = (
-    Column("target", "history.target", kind="main"),
+    Column("thing", "history.target", kind="main", sub="thing_kind"),
+    Column("target", "history.full_name", kind="mono", narrow=False, hidden=True),
     Column("change", "history.change", kind="diff", sort=False),
     Column("workflow_name", "runs.workflow", narrow=False),
     Column("what", "runs.kind", kind="code", prefix="run.kind_", narrow=False),
@@ -76,7 +77,10 @@ async def _fill(state: HistoryState, context: Context, active: dict[str, str]) -
 
 def _row(context: Context, touch: Touch) -> Json:
     shown = touch.model_dump(mode="json")
+    kind, _, thing = touch.target.partition(":")
     return shown | {
+        "thing": thing,
+        "thing_kind": kind,
         "id": touch.cursor,
         "href": run_path(context, touch.run_kind, touch.run_id),
         "what": touch.run_kind,

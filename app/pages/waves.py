@@ -142,6 +142,10 @@ def _words(key: str) -> Json:
 ON_LOAD = [SessionState.load_frame, WavesState.load]
 
 
+def _new_button() -> rx.Component:
+    return link_button(t("waves.new"), href=client_path("/waves?new=1"), icon_name="plus", kind="primary")
+
+
 def page() -> rx.Component:
     table = data_table(
         "waves",
@@ -149,6 +153,7 @@ def page() -> rx.Component:
         rows=WavesState.rows,
         loaded=WavesState.loaded,
         empty={"icon": "layers", "title": t("waves.empty"), "help": t("waves.empty_help")},
+        empty_action=rx.cond(WavesState.may_start, _new_button()),
     )
     form = panel(
         rx.cond(WavesState.problem, callout(t("waves.refused"), colour="red", icon_name="circle-alert")),
@@ -162,10 +167,7 @@ def page() -> rx.Component:
         ),
         title=t("waves.new"),
     )
-    new = rx.cond(
-        WavesState.may_start & ~WavesState.asking,
-        link_button(t("waves.new"), href=client_path("/waves?new=1"), icon_name="plus", kind="primary"),
-    )
+    new = rx.cond(WavesState.may_start & ~WavesState.asking, _new_button())
     content = rx.cond(WavesState.asking, form, table)
     return page_frame(
         content, title=t("waves.title"), crumbs=[crumb(t("nav.runs"), client_path("/runs"))], actions=(new,)
