@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from app.cli.acting import As, Client, context
-from app.cli.common import Json, emit, run
+from app.cli.common import Json, Mode, emit, run
 from app.cli.starting import inputs_from
 from app.core.context import Context
 
@@ -27,7 +27,7 @@ def start(
     percents: Annotated[str, typer.Option(help="Shares of all clients after which a stage ends.")] = "10,50",
     pause: Annotated[str, typer.Option(help="Seconds between two stages, or manual.")] = "0",
     stop_at: Annotated[float, typer.Option(help="Stop when more than this percent of the runs failed.")] = 20.0,
-    mode: Annotated[str, typer.Option(help="plan: only look. apply: do it.")] = "plan",
+    mode: Mode = "plan",
     plan: Annotated[UUID | None, typer.Option(help="The wave of mode plan that this one carries out.")] = None,
     key: Annotated[str, typer.Option("--idempotency-key", help="The same key starts one wave only.")] = "",
     input_: Annotated[list[str], typer.Option("--input", help="name=value; may be repeated.")] = [],  # noqa: B006
@@ -43,7 +43,7 @@ def start(
             ctx,
             workflow=workflow,
             inputs=await inputs_from(ctx, workflow, None, input_),
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             to=to,
             tags=tag,
             canary=canary,
@@ -97,7 +97,7 @@ def cancel(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) ->
 def undo(
     wave_id: WaveId,
     client: Client,
-    mode: Annotated[str, typer.Option(help="plan: only look. apply: do it.")] = "plan",
+    mode: Mode = "plan",
     as_: As = "",
     json: Json = False,
 ) -> None:
@@ -106,7 +106,7 @@ def undo(
     async def work() -> Any:
         from app.services import wave_undos
 
-        return await wave_undos.undo(await context(client, as_), wave_id, mode=mode)  # type: ignore[arg-type]
+        return await wave_undos.undo(await context(client, as_), wave_id, mode=mode)
 
     emit(run(work()), as_json=json, human=lambda found: "\n".join(map(_undone, found)))
 
