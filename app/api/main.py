@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from app.api import problems
@@ -31,13 +31,14 @@ _DESCRIPTION = (
     "Send a bearer token from POST /api/v1/auth/token. {client} is a client's id or short name. Errors are "
     "problem+json: code, title, and in errors each field, node or row at fault with its reason."
 )
+# The router looks for a route in this order, through each resource anew: what is asked for most comes first.
 _RESOURCES = (
+    runs,
     sign_in,
     tokens,
     clients,
     workflows,
     connections,
-    runs,
     history,
     approvals,
     forms,
@@ -62,11 +63,9 @@ def create_api() -> FastAPI:
         responses={"4XX": {"description": "What is wrong, and where.", "content": {problems.MEDIA_TYPE: {}}}},
     )
     problems.install(app)
-    versioned = APIRouter(prefix=PREFIX)
-    for resource in _RESOURCES:
-        versioned.include_router(resource.router)
-    app.include_router(versioned)
     app.include_router(operations.router)
+    for resource in _RESOURCES:
+        app.include_router(resource.router, prefix=PREFIX)
     app.include_router(reveal.router)
 
     @app.get(f"{PREFIX}/docs", include_in_schema=False)

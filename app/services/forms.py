@@ -22,7 +22,7 @@ from app.engine.core.inputs import check_inputs
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
 from app.services.approvals import named_or_in_role, names_in
-from app.services.run_views import FormView
+from app.services.run_views import AnyRun, FormView
 
 Json = dict[str, Any]
 _OVER = ("succeeded", "failed", "cancelled")
@@ -80,7 +80,7 @@ async def answer(ctx: Context, form_id: UUID, *, answer: Mapping[str, Any]) -> F
     return view
 
 
-def why_not(ctx: Context, form: Form, run: Run) -> str | None:
+def why_not(ctx: Context, form: Form, run: AnyRun) -> str | None:
     """Why ``ctx`` may not answer: ``closed`` or ``role``; None where they may."""
     late = form.deadline is not None and form.deadline <= utcnow()
     if form.state != "open" or late or run.state in _OVER:
@@ -90,7 +90,7 @@ def why_not(ctx: Context, form: Form, run: Run) -> str | None:
     return None
 
 
-async def forms_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> tuple[FormView, ...]:
+async def forms_of(session: AsyncSession, ctx: Context, run: AnyRun, name: str) -> tuple[FormView, ...]:
     """The forms of one run, oldest first; none for whoever may not see them."""
     if "form.read" not in ctx.permissions:
         return ()
@@ -140,7 +140,7 @@ async def _find(session: AsyncSession, ctx: Context, form_id: UUID, *, lock: boo
     return form, run, flow.name if flow else ""
 
 
-def _view(ctx: Context, form: Form, run: Run, workflow: str, names: Mapping[UUID, str]) -> FormView:
+def _view(ctx: Context, form: Form, run: AnyRun, workflow: str, names: Mapping[UUID, str]) -> FormView:
     objection = why_not(ctx, form, run)
     return FormView(
         id=form.id,

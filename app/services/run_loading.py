@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists
-from sqlalchemy import select as select_any
-from sqlalchemy.orm import aliased
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.core.errors import Missing
 from app.data.models.approvals import Approval, Reveal
-from app.data.models.forms import Form
 from app.data.models.runs import Run, RunPlan, RunQueue, StepEvent
 from app.data.models.workflows import Workflow, WorkflowVersion
+from app.data.repositories.run_reading import ReadRun, read_run
+from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
 from app.services.approvals import decisions_of, names_in, why_not
 from app.services.forms import forms_of
+from app.services.known_versions import Version
 from app.services.run_pasts import Past, steps_of
 from app.services.run_views import (
+    AnyRun,
     ApprovalView,
     Followed,
+    FormView,
+    RevealView,
     RunRow,
     RunView,
     approval_fields,
@@ -59,81 +63,95 @@ async def find(session: AsyncSession, ctx: Context, run_id: UUID, *, lock: bool 
     return found[0], found[1]
 
 
-async def view_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> RunView:
-    """The run as it is now."""
-    document, plan, beside = await _beside(session, run)
-    past = await past_of(session, ctx, run, document)
+@dataclass(frozen=True)
+class _More:
+    """What most runs have nothing of. It is read in a session, each kind where there is something."""
+
+    approvals: tuple[ApprovalView, ...] = ()
+    forms: tuple[FormView, ...] = ()
+    reveals: tuple[RevealView, ...] = ()
+    undone: Json = field(default_factory=dict)
+    followed_by: tuple[Followed, ...] = ()
+    rows: tuple[RunRow, ...] = ()
+    row_plans: tuple[Json, ...] = ()
+    origin: Past | None = None
+
+
+async def view(ctx: Context, run_id: UUID) -> RunView:
+    """The run as it is now. Raises Missing."""
+    found = await read_run(ctx, run_id)
+    if found is None:
+        raise Missing("run")
+    if any(found.beside) or found.run.kind == "batch" or found.run.of:
+        async with tenant_session(ctx) as session:
+            return _view(found, await _more(session, ctx, found))
+    return _view(found, _More())
+
+
+def _view(found: ReadRun, more: _More) -> RunView:
+    run, plan = found.run, found.plan
+    past = _past(found, more.origin)
     state = past.state() if run.kind not in ("batch", "wave") else None
-    together = await _row_plans(session, ctx, run) if run.kind == "batch" else []
-    reveals = await _reveals(session, ctx, run) if beside["reveals"] and run.state != "queued" else []
     return RunView(
-        **row_fields(run, name),
+        **row_fields(run, found.workflow_name),
         inputs=run.inputs,
         document=past.document,
-        steps=steps_of(state, past.history, plan),
-        plan=tuple(plan.plan["steps"]) if plan else plans_together(together),
-        differences=tuple(plan.plan["differences"]) if plan else (),
-        approvals=await approvals_of(session, ctx, run, name) if beside["approvals"] else (),
-        forms=await forms_of(session, ctx, run, name) if beside["forms"] else (),
-        reveals=tuple(map(reveal_view, reveals)),
-        **(await _undone(session, ctx, run) if beside["reversed"] else {}),
+        steps=steps_of(state, past.history, plan["steps"] if plan else ()),
+        plan=tuple(plan["steps"]) if plan else more.row_plans,
+        differences=tuple(plan["differences"]) if plan else (),
+        approvals=more.approvals,
+        forms=more.forms,
+        reveals=more.reveals,
+        **more.undone,
         left_behind=left_behind(past),
         held_back=tuple(run.extra.get("held_back", ())),
-        runs=await rows_in(session, ctx, run, name) if run.kind == "batch" else (),
+        runs=more.rows,
         cancel_requested_at=run.cancel_requested_at,
         pause_requested_at=run.pause_requested_at,
         effects=tuple(effects(state)) if state else (),
-        followed_by=await _followed_by(session, ctx, run) if beside["followed"] or beside["reversed"] else (),
+        followed_by=more.followed_by,
         seq=len(past.history),
     )
 
 
-def _some(model: Any, condition: Any) -> Any:
-    """Whether the client has a row of ``model`` that fits."""
-    return exists().where(col(model.client_id) == bindparam("client"), condition).correlate(None)
-
-
-_THIS: Any = bindparam("run")
-_ABOUT: Any = bindparam("about", expanding=True)
-_later = aliased(Run)
-# Most runs have nothing of most kinds: one look says which, and only these are read.
-_BESIDE = (
-    select_any(
-        WorkflowVersion.document,
-        RunPlan,
-        _some(Reveal, col(Reveal.run_id) == _THIS).label("reveals"),
-        _some(Approval, col(Approval.run_id).in_(_ABOUT)).label("approvals"),
-        _some(Form, col(Form.run_id) == _THIS).label("forms"),
-        _some(_later, col(_later.of) == _THIS).label("reversed"),
-        _some(_later, col(_later.follows) == _THIS).label("followed"),
+def _past(found: ReadRun, origin: Past | None) -> Past:
+    run, document = found.run, found.document
+    version = None
+    if document is not None and run.version is not None:
+        version = Version(run.client_id, run.workflow_id, run.version, document)
+    return Past(
+        document=_own_document(run) or document or {},
+        history=found.history,
+        only_node=run.only_node,
+        kept=run.extra.get("kept", ()),
+        origin=origin,
+        version=version,
     )
-    .select_from(Run)
-    .outerjoin(
-        WorkflowVersion,
-        (col(WorkflowVersion.client_id) == col(Run.client_id))
-        & (col(WorkflowVersion.workflow_id) == col(Run.workflow_id))
-        & (col(WorkflowVersion.version) == col(Run.version)),
+
+
+async def _more(session: AsyncSession, ctx: Context, found: ReadRun) -> _More:
+    run, name, there = found.run, found.workflow_name, found.beside
+    is_batch = run.kind == "batch"
+    first = await session.get(Run, (ctx.client_id, run.of)) if run.of else None
+    reveals = await _reveals(session, ctx, run) if there.reveals and run.state != "queued" else []
+    return _More(
+        approvals=await approvals_of(session, ctx, run, name) if there.approvals else (),
+        forms=await forms_of(session, ctx, run, name) if there.forms else (),
+        reveals=tuple(map(reveal_view, reveals)),
+        undone=await _undone(session, ctx, run) if there.reversed else {},
+        followed_by=await _followed_by(session, ctx, run) if there.followed or there.reversed else (),
+        rows=await rows_in(session, ctx, run, name) if is_batch else (),
+        row_plans=plans_together(await _row_plans(session, ctx, run)) if is_batch else (),
+        origin=await past_of(session, ctx, first) if first else None,
     )
-    .outerjoin(RunPlan, (col(RunPlan.client_id) == col(Run.client_id)) & (col(RunPlan.run_id) == col(Run.id)))
-    .where(col(Run.client_id) == bindparam("client"), col(Run.id) == _THIS)
-)
 
 
-async def _beside(session: AsyncSession, run: Run) -> tuple[Json, RunPlan | None, Json]:
-    """The document that the run executes, its plan, and what else there is of it: each kind, and whether."""
-    about = [run.id, run.parent] if run.parent else [run.id]
-    found = await session.execute(_BESIDE, {"client": run.client_id, "run": run.id, "about": about})
-    document, plan, *some = found.one()
-    kinds = ("reveals", "approvals", "forms", "reversed", "followed")
-    return _own_document(run) or document or {}, plan, dict(zip(kinds, some, strict=True))
-
-
-async def _reveals(session: AsyncSession, ctx: Context, run: Run) -> list[Reveal]:
+async def _reveals(session: AsyncSession, ctx: Context, run: AnyRun) -> list[Reveal]:
     found = await session.exec(select(Reveal).where(Reveal.client_id == ctx.client_id, Reveal.run_id == run.id))
     return list(found.all())
 
 
-async def _row_plans(session: AsyncSession, ctx: Context, head: Run) -> list[tuple[Run, RunPlan]]:
+async def _row_plans(session: AsyncSession, ctx: Context, head: AnyRun) -> list[tuple[Run, RunPlan]]:
     """The rows of a batch that have been planned, with their plans."""
     found = await session.exec(
         select(Run, RunPlan)
@@ -144,7 +162,7 @@ async def _row_plans(session: AsyncSession, ctx: Context, head: Run) -> list[tup
     return [(run, plan) for run, plan in found.all()]
 
 
-async def rows_in(session: AsyncSession, ctx: Context, head: Run, name: str) -> tuple[RunRow, ...]:
+async def rows_in(session: AsyncSession, ctx: Context, head: AnyRun, name: str) -> tuple[RunRow, ...]:
     """The rows of a batch, in the table's order."""
     found = await session.exec(
         select(Run)
@@ -166,7 +184,7 @@ async def _history(session: AsyncSession, ctx: Context, run_id: UUID) -> list[St
     return list(found.all())
 
 
-def _own_document(run: Run) -> Json | None:
+def _own_document(run: AnyRun) -> Json | None:
     """The draft that a run executes; None for a run of a version."""
     return run.extra.get("document", {}) if run.version is None else None
 
@@ -180,11 +198,11 @@ async def _document_of(session: AsyncSession, ctx: Context, run: Run) -> Json:
     return version.document if version else {}
 
 
-async def past_of(session: AsyncSession, ctx: Context, run: Run, document: Json | None = None) -> Past:
-    """The run's document (where it is not at hand) and history; for an undo, those of the run that it reverses too."""
+async def past_of(session: AsyncSession, ctx: Context, run: Run) -> Past:
+    """The run's document and history; for an undo, those of the run that it reverses too."""
     first = await session.get(Run, (ctx.client_id, run.of)) if run.of else None
     return Past(
-        document=await _document_of(session, ctx, run) if document is None else document,
+        document=await _document_of(session, ctx, run),
         history=await _history(session, ctx, run.id),
         only_node=run.only_node,
         kept=run.extra.get("kept", ()),
@@ -198,18 +216,18 @@ def left_behind(past: Past) -> tuple[str, ...]:
     return tuple(not_undoable(first)) if first else ()
 
 
-async def _followed_by(session: AsyncSession, ctx: Context, run: Run) -> tuple[Followed, ...]:
+async def _followed_by(session: AsyncSession, ctx: Context, run: AnyRun) -> tuple[Followed, ...]:
     query = select(Run).where(Run.client_id == ctx.client_id, Run.follows == run.id).order_by(col(Run.id))
     found = [*(await session.exec(query)).all(), *await _compensations(session, ctx, run)]
     return tuple(Followed(id=each.id, why=str(each.extra.get("why", "")), state=each.state) for each in found)
 
 
-async def _compensations(session: AsyncSession, ctx: Context, run: Run) -> list[Run]:
+async def _compensations(session: AsyncSession, ctx: Context, run: AnyRun) -> list[Run]:
     query = select(Run).where(Run.client_id == ctx.client_id, Run.of == run.id, Run.kind == "undo")
     return [each for each in (await session.exec(query)).all() if each.extra.get("why") == "compensation"]
 
 
-async def _undone(session: AsyncSession, ctx: Context, run: Run) -> Json:
+async def _undone(session: AsyncSession, ctx: Context, run: AnyRun) -> Json:
     query = (
         select(Run.id, Run.state)
         .where(Run.client_id == ctx.client_id, Run.of == run.id, Run.mode == "apply")
@@ -219,7 +237,7 @@ async def _undone(session: AsyncSession, ctx: Context, run: Run) -> Json:
     return {"undone_by": found[0], "undone_state": found[1]} if found else {}
 
 
-async def approvals_of(session: AsyncSession, ctx: Context, run: Run, name: str) -> tuple[ApprovalView, ...]:
+async def approvals_of(session: AsyncSession, ctx: Context, run: AnyRun, name: str) -> tuple[ApprovalView, ...]:
     """Every question about the run, or about the batch that it is a row of."""
     about = [run.id, run.parent] if run.parent else [run.id]
     found = await session.exec(

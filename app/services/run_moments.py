@@ -10,13 +10,13 @@ from uuid import UUID
 
 from app.core.context import Context
 from app.core.errors import Invalid, Problem, Stale
-from app.data.models.runs import Run, RunPlan, StepEvent
+from app.data.models.runs import Run, RunPlan
 from app.data.session import tenant_session
 from app.engine.core.state import RunState
 from app.engine.core.undo import effects
 from app.engine.runtime.ending import done_summary
 from app.services.run_loading import approvals_of, find, left_behind, past_of
-from app.services.run_pasts import Past, steps_of
+from app.services.run_pasts import AnyEvent, Past, steps_of
 from app.services.run_views import ApprovalView, RunView, row_fields
 
 Json = dict[str, Any]
@@ -61,7 +61,7 @@ def _no_moment(message: str) -> Invalid:
     return Invalid(message, code="no_moment", problems=[Problem("no_moment", message, field="at")])
 
 
-def _time(run: Run, history: Sequence[StepEvent]) -> datetime:
+def _time(run: Run, history: Sequence[AnyEvent]) -> datetime:
     return history[-1].at if history else run.created_at
 
 
@@ -94,7 +94,7 @@ def _view(
         **fields,
         inputs=run.inputs,
         document=past.document,
-        steps=steps_of(state, past.history, plan),
+        steps=steps_of(state, past.history, plan.plan["steps"] if plan else ()),
         plan=tuple(plan.plan["steps"]) if plan else (),
         differences=(),
         approvals=tuple(questions),
@@ -106,7 +106,7 @@ def _view(
     )
 
 
-def _state(state: RunState | None, history: Sequence[StepEvent], questions: Sequence[ApprovalView]) -> str:
+def _state(state: RunState | None, history: Sequence[AnyEvent], questions: Sequence[ApprovalView]) -> str:
     if state is None or not history:
         return "waiting" if any(asked.state == "open" for asked in questions) else "queued"
     if state.outcome is not None:

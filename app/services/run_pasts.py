@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.errors import Invalid, OpsloomError, Problem, Stale
-from app.data.models.runs import Run, RunPlan, StepEvent
+from app.data.models.runs import Run, StepEvent
+from app.data.repositories.run_reading import EventRecord
 from app.engine.core.again import restored
 from app.engine.core.document import parse_document
 from app.engine.core.events import event_from_json
@@ -16,20 +17,25 @@ from app.engine.core.state import NodeState, RunState
 from app.engine.core.transitions import fold
 from app.engine.core.undo import undo_graph
 from app.engine.steps.registry import catalogue
+from app.services.known_versions import Version
 from app.services.run_views import StepView
 
 Json = dict[str, Any]
+AnyEvent = StepEvent | EventRecord
 
 
 @dataclass(frozen=True)
 class Past:
-    """A run's document and history: all that its state is worked out from. ``origin``: what an undo reverses."""
+    """A run's document and history: all that its state is worked out from. ``origin``: what an undo reverses.
+
+    ``version`` is given where the document is that of a version whose graph may be known already."""
 
     document: Json
-    history: Sequence[StepEvent]
+    history: Sequence[AnyEvent]
     only_node: str | None = None
     kept: Sequence[Json] = ()
     origin: Past | None = None
+    version: Version | None = None
 
     def state(self) -> RunState | None:
         """The state that the history leads to; None where the document does not compile any more."""
@@ -40,6 +46,8 @@ class Past:
             return None
 
     def _graph(self) -> Graph | None:
+        if self.origin is None and self.version:
+            return self.version.graph()
         if self.origin is None:
             return compile_graph(parse_document(self.document), catalogue())
         first = self.origin.state()
@@ -62,11 +70,11 @@ def require_steps(state: RunState | None, names: Sequence[str], field: str) -> N
         raise Invalid("There is no such step in this run.", code="unknown_step", problems=problems)
 
 
-def events_of(rows: Sequence[StepEvent]) -> list[Any]:
+def events_of(rows: Sequence[AnyEvent]) -> list[Any]:
     return [event_from_json(row.payload) for row in rows]
 
 
-def steps_of(state: RunState | None, history: Sequence[StepEvent], plan: RunPlan | None) -> tuple[StepView, ...]:
+def steps_of(state: RunState | None, history: Sequence[AnyEvent], planned: Sequence[Json]) -> tuple[StepView, ...]:
     """The steps in order: as they were done, or, where nothing was done yet, as they are planned."""
     if state is None:
         return ()
@@ -74,7 +82,7 @@ def steps_of(state: RunState | None, history: Sequence[StepEvent], plan: RunPlan
         times = _times(history)
         return tuple(_done_step(state.graph, state, name, times.get(name, [])) for name in state.graph.order)
     kept = (_done_step(state.graph, state, name, []) for name, node in state.nodes.items() if node.kept)
-    return (*kept, *(_planned_step(step) for step in (plan.plan["steps"] if plan else ())))
+    return (*kept, *(_planned_step(step) for step in planned))
 
 
 def _planned_step(step: Json) -> StepView:
@@ -91,14 +99,14 @@ def _planned_step(step: Json) -> StepView:
     )
 
 
-def _times(events: Sequence[StepEvent]) -> dict[str, list[StepEvent]]:
-    found: dict[str, list[StepEvent]] = {}
+def _times(events: Sequence[AnyEvent]) -> dict[str, list[AnyEvent]]:
+    found: dict[str, list[AnyEvent]] = {}
     for event in events:
         found.setdefault(event.node, []).append(event)
     return found
 
 
-def _done_step(graph: Graph, state: RunState, name: str, events: Sequence[StepEvent]) -> StepView:
+def _done_step(graph: Graph, state: RunState, name: str, events: Sequence[AnyEvent]) -> StepView:
     node, now = graph.nodes[name], state.node(name)
     return StepView(
         node=name,
@@ -128,7 +136,7 @@ def _plain(value: Mapping[str, Any] | None) -> Json | None:
     return None if value is None else dict(value)
 
 
-def _attempt(event: StepEvent) -> Json:
+def _attempt(event: AnyEvent) -> Json:
     error = event.payload.get("error")
     return {
         "seq": event.seq,

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from app.data.models.approvals import Approval, ApprovalDecision, Reveal
 from app.data.models.runs import Run, RunPlan
+from app.data.repositories.run_reading import RunRecord
 
 Json = dict[str, Any]
+AnyRun = Run | RunRecord
 
 # Runs of one client with a higher number are taken first.
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
@@ -200,7 +202,7 @@ class RunView(RunRow):
     at: datetime | None = None
 
 
-def row_fields(run: Run, workflow_name: str) -> Json:
+def row_fields(run: AnyRun, workflow_name: str) -> Json:
     """What a row of the list holds."""
     return {
         "id": run.id,

@@ -10,18 +10,16 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import select
-
 from app.core.context import Context
 from app.core.settings import get_settings
-from app.data.models.runs import Run
 from app.data.session import tenant_session
+from app.data.trips import Ask, tenant_trip
 from app.engine.runtime.channel import listen
 from app.engine.runtime.hub import Pile, hub_of
 from app.services.planned_batches import start_planned_batch
 from app.services.run_again import again
 from app.services.run_control import cancel, pause, resume, retry, settle
-from app.services.run_loading import find, rows_in, view_of
+from app.services.run_loading import find, rows_in, view
 from app.services.run_moments import at
 from app.services.run_search import Wanted, newest_fitting
 from app.services.run_views import RunRow, RunView, row_fields
@@ -55,6 +53,7 @@ Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
 PAGE = 50
 _LOOK_S = 15.0
+_STATE = "SELECT state FROM runs WHERE client_id = %s AND id = %s"
 _COALESCED_S = 0.25
 
 
@@ -93,9 +92,7 @@ async def rows_of(ctx: Context, batch_id: UUID) -> list[RunRow]:
 async def get(ctx: Context, run_id: UUID) -> RunView:
     """One run with its steps, plan, approvals and secrets to hand over. Raises Missing."""
     ctx.require("run.read")
-    async with tenant_session(ctx) as session:
-        run, name = await find(session, ctx, run_id)
-        return await view_of(session, ctx, run, name)
+    return await view(ctx, run_id)
 
 
 async def outcome(ctx: Context, run_id: UUID, wait_s: float) -> RunView:
@@ -127,9 +124,8 @@ async def _outcome(ctx: Context, pile: Pile, run_id: UUID, wait_s: float) -> Run
 
 
 async def _state(ctx: Context, run_id: UUID) -> str | None:
-    async with tenant_session(ctx) as session:
-        query = select(Run.state).where(Run.client_id == ctx.client_id, Run.id == run_id)
-        return (await session.exec(query)).first()
+    (rows,) = await tenant_trip(ctx, Ask(_STATE, (ctx.client_id, run_id)))
+    return rows[0][0] if rows else None
 
 
 async def events(ctx: Context, run_id: UUID) -> AsyncGenerator[RunView, None]:

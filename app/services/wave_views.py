@@ -91,7 +91,7 @@ async def _known_inside(inside: Context, run_id: UUID) -> Json:
         version = await workflow_versions.find_version(session, inside, run.workflow_id, run.version)
         query = select(StepEvent).where(StepEvent.client_id == inside.client_id, StepEvent.run_id == run_id)
         history = list((await session.exec(query.order_by(col(StepEvent.seq)))).all())
-    steps = steps_of(Past(version.document, history, run.only_node).state(), history, None)
+    steps = steps_of(Past(version.document, history, run.only_node).state(), history, ())
     known: Json = {"steps": {step.node: step.state for step in steps}}
     return known | ({"undo": undo[0], "undo_state": undo[1]} if undo else {})
 
