@@ -21,8 +21,8 @@ export function HeaderButton({ icon, words, kind = "", ...rest }) {
 }
 
 // Of a batch its rows know; of a run, its steps that took effect. What cannot be taken back is nothing to undo.
-const somethingToUndo = (run) => (run.kind === "batch" || run.effects.length > 0) && undoable(run) > 0;
-const undoable = (run) => changed(run) - (run.summary.irreversible ?? 0);
+const somethingToUndo = (run) => (run.kind === "batch" || run.effects.length > 0) && takenBack(run) > 0;
+const takenBack = (run) => changed(run) - (run.summary.irreversible ?? 0);
 const changed = (run) => (run.summary.add ?? 0) + (run.summary.change ?? 0) + (run.summary.remove ?? 0);
 
 /** The question before an undo. `count` changes are taken back and `stays` cannot be; `children` say more. */
@@ -99,7 +99,7 @@ export function RunActions({ run, may = {}, busy, again = false, onApply, onUndo
       ) : null}
       <UndoQuestion
         title={text("run.undo_title")}
-        count={undoable(run)}
+        count={takenBack(run)}
         stays={run.summary.irreversible}
         open={asking === "undo"}
         onClose={() => setAsking("")}
