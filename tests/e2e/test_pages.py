@@ -153,7 +153,10 @@ def test_runs_are_searched_for_and_a_change_leads_to_all_that_was_done_to_its_ta
     page.locator("[data-history]").first.click()
     expect(page).to_have_url(re.compile(r"/c/contoso/history\?target="))
     expect(page.get_by_placeholder("What was done to… (address, id)")).to_have_value(target)
-    expect(page.locator("tr[data-opens] a.os-strong").first).to_have_text(target)
+    kind, _, thing = target.partition(":")
+    first = page.locator("tr[data-opens] .os-cell-main").first
+    expect(first.locator("a.os-strong")).to_have_text(thing)
+    expect(first).to_contain_text(kind)
 
 
 def english_only() -> dict[str, re.Pattern[str]]:
