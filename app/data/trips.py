@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.data.links import Connection
+from app.data.links import Link
 from app.data.routing import Database, database
 from app.data.session import SET_TENANT, CommitUnknown, client_of
 
@@ -58,22 +58,25 @@ async def in_session(session: AsyncSession, ask: Ask) -> Rows:
 
 
 async def _trip(asks: Sequence[Ask], on: Database | None, *, writes: bool) -> tuple[Rows, ...]:
-    link: Connection | None = None
+    link: Link | None = None
     try:
         async with (on or database()).links().link() as link:
             return await _carried(link, asks)
     except psycopg.Error as error:
-        lost = link is None or link.closed
+        lost = link is None or link.connection.closed
         if lost and link and writes:
             raise CommitUnknown("the connection was lost before the answer came") from error
         raise _told(error, lost=lost) from error
 
 
-async def _carried(link: Connection, asks: Sequence[Ask]) -> tuple[Rows, ...]:
+async def _carried(link: Link, asks: Sequence[Ask]) -> tuple[Rows, ...]:
+    cursors = link.cursors(len(asks))
     if len(asks) == 1:
-        return (await (await link.execute(*asks[0])).fetchall(),)
-    async with link.pipeline():
-        cursors = [await link.execute(*ask) for ask in asks]
+        await cursors[0].execute(*asks[0])
+    else:
+        async with link.connection.pipeline():
+            for cursor, ask in zip(cursors, asks, strict=True):
+                await cursor.execute(*ask)
     return tuple([await cursor.fetchall() for cursor in cursors])
 
 

@@ -111,14 +111,12 @@ async def listening(ctx: Context, *, begun: bool) -> AsyncIterator[Callable[[UUI
 
 
 async def _outcome(ctx: Context, pile: Pile, run_id: UUID, wait_s: float) -> RunView:
-    pile.narrow(run_id)
+    pile.narrow(run_id, OVER)
     loop = asyncio.get_running_loop()
     until = loop.time() + wait_s
     while (left := until - loop.time()) > 0:
-        look, news = await pile.take(min(left, _LOOK_S))
-        if (look or not news) and await _state(ctx, run_id) in OVER:
-            break
-        if any(each.state in OVER for each in news):
+        _, news = await pile.take(min(left, _LOOK_S))
+        if news or await _state(ctx, run_id) in OVER:
             break
     return await get(ctx, run_id)
 

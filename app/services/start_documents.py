@@ -14,6 +14,7 @@ from app.core.context import Context
 from app.core.errors import Missing, OpsloomError, Problem, Stale
 from app.data.models.runs import Run
 from app.data.models.workflows import Workflow
+from app.data.repositories.version_ground import reading
 from app.data.trips import Ask, Rows, in_session
 from app.engine.core.document import Document, canonical, content_hash, parse_document
 from app.services import workflow_checks, workflow_versions
@@ -34,7 +35,9 @@ class NotPublished(OpsloomError):
 class Chosen:
     """The document of a start, and where it is from: a version of the workflow, or ``extra`` that keeps it itself.
 
-    ``variables`` are the client's."""
+    ``variables`` are the client's. ``mark`` stands for all of a version and of what is around it that a start depends
+    on; a draft has none. ``is_kept``: it is small enough to be kept.
+    """
 
     workflow_id: UUID
     workflow_name: str
@@ -43,40 +46,30 @@ class Chosen:
     variables: Mapping[str, Any]
     version: int | None = None
     extra: Json = field(default_factory=dict)
-
-
-_CHOSEN = """
-SELECT w.id, w.name, v.version, v.hash, v.document, c.variables,
-       (SELECT jsonb_object_agg(n.alias, n.platform)
-          FROM connections n WHERE n.client_id = c.client_id AND n.removed_at IS NULL)
-  FROM clients c
-  JOIN workflows w ON w.client_id = c.client_id
-  LEFT JOIN workflow_versions v
-    ON v.client_id = w.client_id AND v.workflow_id = w.id AND v.version = coalesce(%s::integer, w.published_version)
- WHERE c.client_id = %s AND """
-_BY_ID = f"{_CHOSEN} w.id = %s"
-_BY_NAME = f"{_CHOSEN} w.name = %s AND w.archived_at IS NULL"
+    mark: bytes = b""
+    is_kept: bool = False
 
 
 def asking_version(ctx: Context, workflow: UUID | str, number: int | None) -> Ask:
     """The statement that reads a workflow by id or by name with its version of that number, or else with its published
     one, and what is around it. :func:`chosen_in` reads its answer."""
-    named = workflow_versions.as_id(workflow)
-    return Ask(_BY_NAME if named is None else _BY_ID, (number, ctx.client_id, workflow if named is None else named))
+    return reading(ctx.client_id, workflow_versions.as_id(workflow) or str(workflow), number)
 
 
 def chosen_in(ctx: Context, rows: Rows, number: int | None) -> Chosen:
     """Raises Missing, NotPublished, and Invalid with what is wrong with the version for this client."""
     if not rows:
         raise Missing("workflow")
-    workflow_id, name, version, content_hash, content, variables, connections = rows[0]
+    workflow_id, name, version, content_hash, content, variables, connections, mark = rows[0]
     if version is None and number is not None:
         raise Missing("version")
     if version is None:
         raise NotPublished(f"{name} has no published version yet. Publish one, or name the version to run.")
     found = Version(ctx.client_id, workflow_id, version, content)
     document = _right(found, Surroundings(connections or {}, variables))
-    return Chosen(workflow_id, name, document, content_hash, variables, version)
+    return Chosen(
+        workflow_id, name, document, content_hash, variables, version, mark=bytes(mark), is_kept=found.is_kept
+    )
 
 
 async def choose(

@@ -10,9 +10,9 @@ from app.core.context import Context
 from app.core.settings import get_settings
 from app.data.models.runs import Run
 from app.data.repositories import audit
-from app.data.repositories.runs import NewRun, queueing
+from app.data.repositories.runs import NewRun, queueing, queueing_told
 from app.data.session import after_commit, run_hook
-from app.data.trips import in_session, tenant_trip
+from app.data.trips import Ask, in_session, tenant_trip
 from app.engine.runtime.wakeup import wake
 
 Json = dict[str, Any]
@@ -29,12 +29,16 @@ async def queue(session: AsyncSession, ctx: Context, run: NewRun | Run, told: Js
     after_commit(session, _wake)
 
 
-async def queue_at_once(ctx: Context, run: NewRun) -> None:
-    """The same as a transaction of its own: one round trip."""
+async def queue_at_once(ctx: Context, run: NewRun, *, where: Ask | None = None) -> bool:
+    """The same as a transaction of its own, in one round trip. False where the condition ``where`` does not hold: then
+    nothing was stored."""
     event = _started(ctx, run)
-    ((row,),) = await tenant_trip(ctx, queueing(run, event), writes=True)
-    await audit.appended([event], int(row[1]))
+    (rows,) = await tenant_trip(ctx, queueing_told(run, event, where=where), writes=True)
+    if not rows:
+        return False
     await run_hook(_wake)
+    await audit.appended([event], int(rows[0][1]))
+    return True
 
 
 def _started(ctx: Context, run: NewRun | Run, told: Json | None = None) -> audit.Entry:

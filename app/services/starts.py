@@ -6,19 +6,21 @@ A table of them is started in :mod:`app.services.start_tables`, the reverse of a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Invalid, Missing, Problem
+from app.core.errors import Invalid, Missing, OpsloomError, Problem
 from app.core.ids import new_id
 from app.data.repositories.runs import NewRun
 from app.data.trips import tenant_trip
 from app.engine.core.document import Document
 from app.services import workflow_versions
 from app.services.inputs import checked
+from app.services.known_starts import last_chosen, remember, still_so
 from app.services.run_rules import priority_of, slots_among, slots_of
 from app.services.start_documents import Chosen, asking_version, choose, chosen_in, from_plan
 from app.services.start_keys import Asked, Mode, asking_earlier, by_key, earlier_in, once, unless_started
@@ -106,23 +108,34 @@ def allowed(ctx: Context, mode: Mode) -> None:
 async def _start_version(
     ctx: Context, asked: Asked, version: int | None, *, only_node: str | None, priority: int
 ) -> UUID:
-    """Start a version that is there: what is needed is read in one round trip and the run stored in another.
+    """Start a version that is there, where it has just been started before, in one round trip.
 
-    Nothing of what was read can be taken away in between: a version stays as it is, and a connection that is removed
-    then could as well be removed a moment later.
+    Otherwise what is needed is read in one round trip and the run stored in another. Nothing of what was read can be
+    taken away in between: a version stays as it is, and a connection that is removed then could as well be removed a
+    moment later.
     """
 
+    def made(chosen: Chosen) -> NewRun:
+        run = _fresh(ctx, asked, chosen)
+        run.only_node, run.priority = _known_node(only_node, chosen.document), priority
+        run.extra |= slots_among(chosen.variables, chosen.document, [(None, run.inputs)])[0]
+        return run
+
     async def work() -> UUID:
+        if known := last_chosen(ctx, asked, version):
+            with suppress(OpsloomError):  # of what may have been mended since
+                run = made(known)
+                if await queue_at_once(ctx, run, where=still_so(ctx, asked, version, known)):
+                    return run.id
         rows, *earlier = await tenant_trip(
             ctx, asking_version(ctx, asked.workflow, version), *asking_earlier(ctx, asked)
         )
         if earlier and (found := earlier_in(earlier[0], asked)):
             return found
         chosen = chosen_in(ctx, rows, version)
-        run = _fresh(ctx, asked, chosen)
-        run.only_node, run.priority = _known_node(only_node, chosen.document), priority
-        run.extra |= slots_among(chosen.variables, chosen.document, [(None, run.inputs)])[0]
+        run = made(chosen)
         await queue_at_once(ctx, run)
+        remember(ctx, asked, version, chosen)
         return run.id
 
     return await unless_started(ctx, asked, work)

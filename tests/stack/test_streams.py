@@ -213,7 +213,7 @@ async def test_a_hub_stays_for_a_while_and_what_it_then_hears_of_is_not_looked_f
         run, other = new_id(), new_id()
         for number, each in enumerate((run, other)):
             pile.tell(News(each, number, "running"))
-        pile.narrow(run)
+        pile.narrow(run, ("running",))
         assert await pile.take(0) == (False, [News(run, 0, "running")])
         pile.tell(News(other, 7, "running"))
         assert len(pile) == 0

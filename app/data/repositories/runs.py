@@ -46,18 +46,16 @@ class NewRun:
     priority: int = 0
 
 
-# The functions see the row: what a statement has changed so far is visible to the functions that it calls.
-_QUEUE = """
-WITH new AS (
-    INSERT INTO runs (client_id, id, workflow_id, version, document_hash, mode, kind, inputs, label, sealed_plan,
-                      only_node, follows, of, parent, row_number, started_by, started_by_name, idempotency_key, extra,
-                      priority)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
-    RETURNING client_id, id, priority)
-SELECT wake_run(new.client_id, new.id, NULL, new.priority)"""
-# The head of the audit chain is locked last.
-_QUEUE_TOLD = f"{_QUEUE}, audit_append(new.client_id, %s::jsonb) FROM new"
-_QUEUE_ONLY = f"{_QUEUE} FROM new"
+_COLUMNS = """client_id, id, workflow_id, version, document_hash, mode, kind, inputs, label, sealed_plan, only_node,
+        follows, of, parent, row_number, started_by, started_by_name, idempotency_key, extra, priority"""
+_VALUES = """%s::uuid, %s::uuid, %s::uuid, %s::integer, %s, %s, %s, %s::jsonb, %s, %s::uuid, %s, %s::uuid,
+           %s::uuid, %s::uuid, %s::integer, %s::uuid, %s, %s, %s::jsonb, %s::smallint"""
+# The functions see the row: what a statement has changed so far is visible to the functions that it calls. The head of
+# the audit chain is locked last.
+_QUEUE = f"""
+WITH new AS (INSERT INTO runs ({_COLUMNS}) SELECT {_VALUES}{{condition}} RETURNING client_id, id, priority)
+SELECT wake_run(new.client_id, new.id, NULL, new.priority){{told}} FROM new"""  # noqa: S608 - constants only
+_TOLD = ", audit_append(new.client_id, %s::jsonb)"
 
 _INSERT = text("""
     INSERT INTO runs (client_id, id, parent, row_number, workflow_id, version, document_hash, mode, inputs, label,
@@ -79,10 +77,24 @@ async def add_rows(session: AsyncSession, client_id: UUID, head: UUID, rows: Seq
     await (await session.connection()).execute(_INSERT, values)
 
 
-def queueing(run: NewRun | Run, told: Entry | None = None) -> Ask:
-    """Stores a run and puts it into the queue; with ``told``, adds that event to its client's audit chain and gives, in
-    the second column, how long the chain is now."""
-    values = (
+def queueing(run: NewRun | Run) -> Ask:
+    """Stores a run and puts it into the queue."""
+    return Ask(_QUEUE.format(condition="", told=""), _values(run))
+
+
+def queueing_told(run: NewRun, told: Entry, *, where: Ask | None = None) -> Ask:
+    """The same, and adds ``told`` to the client's audit chain; gives its length in the second column.
+
+    ``where`` is a condition: unless it holds, nothing is stored and no row given.
+    """
+    if where is None:
+        return Ask(_QUEUE.format(condition="", told=_TOLD), (*_values(run), rows_of([told])))
+    condition = f" WHERE {where.statement}"
+    return Ask(_QUEUE.format(condition=condition, told=_TOLD), (*_values(run), *where.values, rows_of([told])))
+
+
+def _values(run: NewRun | Run) -> tuple[Any, ...]:
+    return (
         run.client_id,
         run.id,
         run.workflow_id,
@@ -104,7 +116,6 @@ def queueing(run: NewRun | Run, told: Entry | None = None) -> Ask:
         _json(run.extra),
         run.priority,
     )
-    return Ask(_QUEUE_TOLD, (*values, rows_of([told]))) if told else Ask(_QUEUE_ONLY, values)
 
 
 def _json(value: Any) -> str:

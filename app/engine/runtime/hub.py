@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -47,6 +47,7 @@ class Pile:
     def __init__(self, client_id: UUID, run_id: UUID | None, *, look: bool = True) -> None:
         self.client_id = client_id
         self.run_id = run_id
+        self._states: Collection[str] | None = None
         self._news: dict[UUID, News] = {}
         self._look = False
         self._some = asyncio.Event()
@@ -57,7 +58,7 @@ class Pile:
         return len(self._news)
 
     def tell(self, news: News) -> None:
-        if self.run_id not in (None, news.run):
+        if self.run_id not in (None, news.run) or (self._states is not None and news.state not in self._states):
             return
         if len(self._news) >= MOST_NEWS and news.run not in self._news:
             self.look_again()
@@ -65,10 +66,12 @@ class Pile:
         self._news[news.run] = news
         self._some.set()
 
-    def narrow(self, run_id: UUID) -> None:
-        """From now on only of that run; what was heard of others is forgotten."""
-        self.run_id = run_id
-        self._news = {each: news for each, news in self._news.items() if each == run_id}
+    def narrow(self, run_id: UUID, states: Collection[str]) -> None:
+        """From now on only that the run is in one of ``states``; what else was heard is forgotten."""
+        self.run_id, self._states = run_id, states
+        self._news = {each: news for each, news in self._news.items() if each == run_id and news.state in states}
+        if not (self._news or self._look):
+            self._some.clear()
 
     def look_again(self) -> None:
         """Something may have been missed."""
