@@ -34,9 +34,10 @@ class CheckedRow:
 
 
 class Checker:
-    """Checks inputs against one schema; there is one for all the rows of a table."""
+    """Checks inputs against one schema; there is one for all the rows of a table, and for all starts of a version."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
         closed = {**schema, "additionalProperties": False}
         # An empty registry: a schema that a person wrote must not make the server fetch what its references name.
         self._validator = validator_of(closed, registry=Registry(), format_checker=FormatChecker())
@@ -51,6 +52,14 @@ class Checker:
             return [Problem("schema_endless", str(endless), row=row)]
         found = sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
         return [problem for error in found for problem in _problems(error, row)]
+
+
+    def checked(self, inputs: Mapping[str, Any]) -> Json:
+        """``inputs`` with defaults. Raises Invalid naming each field that is wrong."""
+        complete = with_defaults(self._schema, inputs)
+        if problems := self.check(complete):
+            raise Invalid("Some inputs are not right.", code="inputs_invalid", problems=problems)
+        return complete
 
 
 def check(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Problem]:
@@ -105,11 +114,7 @@ def with_defaults(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> Json:
 
 def checked(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> Json:
     """``inputs`` with defaults. Raises Invalid naming each field that is wrong."""
-    complete = with_defaults(schema, inputs)
-    problems = check(schema, complete)
-    if problems:
-        raise Invalid("Some inputs are not right.", code="inputs_invalid", problems=problems)
-    return complete
+    return Checker(schema).checked(inputs)
 
 
 def coerce(schema: Mapping[str, Any], texts: Mapping[str, str]) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from app.data.repositories.version_ground import reading
 from app.data.trips import Ask, Rows, in_session
 from app.engine.core.document import Document, canonical, content_hash, parse_document
 from app.services import workflow_checks, workflow_versions
+from app.services.inputs import Checker
 from app.services.known_versions import Version
 from app.services.workflow_checks import Surroundings
 
@@ -48,6 +49,11 @@ class Chosen:
     extra: Json = field(default_factory=dict)
     mark: bytes = b""
     is_kept: bool = False
+
+    @cached_property
+    def checker(self) -> Checker:
+        """Checks inputs of such a start."""
+        return Checker(self.document.inputs)
 
 
 def asking_version(ctx: Context, workflow: UUID | str, number: int | None) -> Ask:

@@ -19,7 +19,6 @@ from app.data.repositories.runs import NewRun
 from app.data.trips import tenant_trip
 from app.engine.core.document import Document
 from app.services import workflow_versions
-from app.services.inputs import checked
 from app.services.known_starts import last_chosen, remember, still_so
 from app.services.run_rules import priority_of, slots_among, slots_of
 from app.services.start_documents import Chosen, asking_version, choose, chosen_in, from_plan
@@ -171,7 +170,7 @@ async def _start(
 
 
 def _fresh(ctx: Context, asked: Asked, chosen: Chosen) -> NewRun:
-    inputs = checked(chosen.document.inputs, asked.inputs)
+    inputs = chosen.checker.checked(asked.inputs)
     return NewRun(
         client_id=ctx.client_id,
         id=new_id(),
