@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from threading import Thread
 from typing import Any
 
 import reflex as rx
@@ -13,6 +15,7 @@ from app.core import metrics
 from app.core.logging import configure_logging
 from app.core.settings import get_settings
 from app.data import routing
+from app.engine.steps.registry import catalogue
 from app.pages import (
     approvals,
     audit,
@@ -81,6 +84,18 @@ def _connect() -> None:
     metrics.forget_dead()
     if settings.database_url_web:
         routing.configure("web", settings)
+        Thread(target=_warm_up, name="warm-up", daemon=True).start()
+
+
+def _warm_up() -> None:
+    """Load the connectors' actions, which would hold up the first start for seconds.
+
+    What is there then stays, and is never looked through for garbage again: that would hold everybody up for a tenth of
+    a second each time.
+    """
+    catalogue()
+    gc.collect()
+    gc.freeze()
 
 
 app = create_app()

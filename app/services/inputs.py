@@ -53,7 +53,6 @@ class Checker:
         found = sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
         return [problem for error in found for problem in _problems(error, row)]
 
-
     def checked(self, inputs: Mapping[str, Any]) -> Json:
         """``inputs`` with defaults. Raises Invalid naming each field that is wrong."""
         complete = with_defaults(self._schema, inputs)
