@@ -13,6 +13,7 @@ from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import t
 from app.ui.rows import run_path
 from app.ui.session import PageState, SessionState, guarded, opens
+from app.ui.steps import thing_words
 from app.ui.table import Column, data_table
 
 ROUTE = "/c/[client]/history"
@@ -76,17 +77,24 @@ async def _fill(state: HistoryState, context: Context, active: dict[str, str]) -
 
 
 def _row(context: Context, touch: Touch) -> Json:
-    shown = touch.model_dump(mode="json")
     kind, _, thing = touch.target.partition(":")
-    return shown | {
+    return touch.model_dump(mode="json") | {
         "thing": thing,
         "thing_kind": kind,
         "id": touch.cursor,
         "href": run_path(context, touch.run_kind, touch.run_id),
         "what": touch.run_kind,
-        # Where the run has been archived, only what kind of change it was is still here.
-        "change": shown["change"] or {"kind": touch.kind, "archived": True},
+        "change": _change(touch, thing_words(kind)),
     }
+
+
+def _change(touch: Touch, words: Json) -> Json:
+    """The change with the words of its fields. Where the run has been archived, only its kind is still here."""
+    change = touch.change
+    if not change:
+        return {"kind": touch.kind, "archived": True}
+    fields = {*(change.get("before") or ()), *(change.get("after") or ())}
+    return change | {"words": {name: each for name, each in words.items() if name in fields}}
 
 
 ON_LOAD = [SessionState.load_frame, HistoryState.load]

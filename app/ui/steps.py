@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from app.engine.core.catalogue import StepInfo
@@ -14,6 +15,16 @@ def step_words() -> dict[str, dict[str, Any]]:
         info.id: {"icon": info.icon, "title": dict(info.title), "fields": _fields(info)}
         for info in catalogue().values()
     }
+
+
+@cache
+def thing_words(kind: str) -> dict[str, Any]:
+    """The words of the fields of one kind of thing (``m365.user``), as all that changes it names them."""
+    found: dict[str, Any] = {}
+    for info in catalogue().values():
+        if info.writes and info.id.rpartition(".")[0] == kind:
+            found |= {name: words for name, words in _fields(info).items() if name not in found}
+    return found
 
 
 def _fields(info: StepInfo) -> dict[str, Any]:

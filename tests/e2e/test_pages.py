@@ -157,6 +157,7 @@ def test_runs_are_searched_for_and_a_change_leads_to_all_that_was_done_to_its_ta
     first = page.locator("tr[data-opens] .os-cell-main").first
     expect(first.locator("a.os-strong")).to_have_text(thing)
     expect(first).to_contain_text(kind)
+    expect(page.locator("tr[data-opens]", has_text="m365.user").first).to_contain_text("Sign-in name")
 
 
 def english_only() -> dict[str, re.Pattern[str]]:

@@ -102,7 +102,8 @@ function Target({ value, href, text }) {
 }
 
 const MOST_LINES = 2;
-const changedLines = (change) => linesOf(change).filter((line) => line.kind !== "none");
+const changedLines = (change) => linesOf(change, change.words).filter((line) => line.kind !== "none");
+const named = (change, line, text) => (change.words?.[line.path] ? text.pick(change.words[line.path]) : line.path);
 
 // A change in one line of a list: its sign, and the first fields with what they were and are.
 function Diff({ change, text }) {
@@ -117,7 +118,7 @@ function Diff({ change, text }) {
         {lines.slice(0, MOST_LINES).map((line, index) => (
           <span key={line.path}>
             {index ? ", " : ""}
-            <span className="os-muted os-mono">{line.path}</span> {line.kind === "update" ? <><Value value={line.before} /> → </> : null}
+            <span className="os-muted">{named(change, line, text)}</span> {line.kind === "update" ? <><Value value={line.before} /> → </> : null}
             <Value value={line.kind === "delete" ? line.before : line.after} />
           </span>
         ))}
@@ -129,7 +130,7 @@ function Diff({ change, text }) {
 
 const plain = (value) => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value));
 const diffWords = (change, text) =>
-  change.archived ? text("history.archived") : changedLines(change).map((line) => `${line.path}: ${[line.before, line.after].filter((one) => one !== undefined).map(plain).join(" → ")}`).join("; ");
+  change.archived ? text("history.archived") : changedLines(change).map((line) => `${named(change, line, text)}: ${[line.before, line.after].filter((one) => one !== undefined).map(plain).join(" → ")}`).join("; ");
 
 function MainLink({ value, row }) {
   if (!row.href) return <span className="os-strong os-truncate">{value}</span>;
