@@ -7,15 +7,22 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
+from app.core.errors import Unavailable
 from app.core.settings import get_settings
 from app.data.models.runs import Run
 from app.data.repositories import audit
 from app.data.repositories.runs import NewRun, queueing, queueing_told
-from app.data.session import after_commit, run_hook
-from app.data.trips import Ask, in_session, tenant_trip
+from app.data.session import CommitUnknown, after_commit, run_hook
+from app.data.trips import Ask, Rows, in_session, tenant_trip
 from app.engine.runtime.wakeup import wake
 
 Json = dict[str, Any]
+# As queueing_told gives it.
+_FOUND = """
+SELECT q.wakeups, h.seq
+  FROM runs r JOIN audit_heads h ON h.client_id = r.client_id
+  LEFT JOIN run_queue q ON q.client_id = r.client_id AND q.run_id = r.id
+ WHERE r.client_id = %s AND r.id = %s"""
 
 
 async def queue(session: AsyncSession, ctx: Context, run: NewRun | Run, told: Json | None = None) -> None:
@@ -31,14 +38,28 @@ async def queue(session: AsyncSession, ctx: Context, run: NewRun | Run, told: Js
 
 async def queue_at_once(ctx: Context, run: NewRun, *, where: Ask | None = None) -> bool:
     """The same as a transaction of its own, in one round trip. False where the condition ``where`` does not hold: then
-    nothing was stored."""
+    nothing was stored.
+
+    Raises Unavailable where the connection was lost and nothing was stored.
+    """
     event = _started(ctx, run)
-    (rows,) = await tenant_trip(ctx, queueing_told(run, event, where=where), writes=True)
+    rows = await _stored(ctx, run, queueing_told(run, event, where=where))
     if not rows:
         return False
     await run_hook(_wake)
     await audit.appended([event], int(rows[0][1]))
     return True
+
+
+async def _stored(ctx: Context, run: NewRun, ask: Ask) -> Rows:
+    """What ``ask`` gives. Where its answer was lost, the run itself tells whether it was stored."""
+    try:
+        (rows,) = await tenant_trip(ctx, ask, writes=True)
+    except CommitUnknown as error:
+        (rows,) = await tenant_trip(ctx, Ask(_FOUND, (ctx.client_id, run.id)))
+        if not rows:
+            raise Unavailable("The database does not answer.", params={"part": "postgres"}) from error
+    return rows
 
 
 def _started(ctx: Context, run: NewRun | Run, told: Json | None = None) -> audit.Entry:

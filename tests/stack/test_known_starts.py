@@ -8,9 +8,11 @@ import psycopg
 import pytest
 
 from app.core.context import Context
-from app.core.errors import Invalid, Missing, OpsloomError, Stale
+from app.core.errors import Invalid, Missing, OpsloomError, Stale, Unavailable
 from app.core.ids import new_id
-from app.services import clients, known_starts, runs, starts, workflows
+from app.data.session import CommitUnknown
+from app.data.trips import Ask
+from app.services import clients, known_starts, runs, start_storing, starts, workflows
 from tests.servers import TestStack
 from tests.stack.people import World
 
@@ -128,3 +130,36 @@ async def test_only_so_many_are_kept(owner: Context, flow: Any, monkeypatch: pyt
     other = await workflows.import_document(owner, document=document(f"Other {new_id()}"))
     await runs.start(owner, workflow=other.name)
     assert [key[1] for key in known_starts._known] == [other.name]
+
+
+@pytest.fixture
+def answers_lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done through trips that write, after which their connection seems to be lost."""
+    done: list[str] = []
+    real = start_storing.tenant_trip
+
+    async def lost(ctx: Context, *asks: Ask, writes: bool = False) -> Any:
+        if writes and done == ["nothing"]:
+            raise CommitUnknown
+        found = await real(ctx, *asks, writes=writes)
+        if writes:
+            done.append("stored")
+            raise CommitUnknown
+        return found
+
+    monkeypatch.setattr(start_storing, "tenant_trip", lost)
+    return done
+
+
+async def test_a_start_whose_answer_was_lost_is_looked_for(
+    owner: Context, flow: Any, answers_lost: list[str], web: TestStack
+) -> None:
+    run_id = await runs.start(owner, workflow=flow.name)
+    assert answers_lost == ["stored"]
+    assert (await runs.get(owner, run_id)).state == "queued"
+    answers_lost[:] = ["nothing"]
+    with pytest.raises(Unavailable):
+        await runs.start(owner, workflow=flow.name)
+    with psycopg.connect(web.superuser_dsn) as link:
+        found = link.execute("SELECT count(*) FROM runs WHERE workflow_id = %s", (flow.id,)).fetchone()
+    assert found == (2,)
