@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import Invalid
-from app.services.clients import checked_policy
+from app.services.client_policies import checked_policy
 
 RULE = {"actions": ["aws.*"], "risk": "medium", "roles": ["approver"], "count": 2}
 
