@@ -1,8 +1,7 @@
 """The short list of what looks across clients. Everything else happens inside one client.
 
 Each is a function of schema ``doors`` with its owner's narrow rights; a login role may call its own doors only
-(``CALLERS``). They give ids and states, never business data: what belongs to a client is then read in a tenant
-session.
+(``CALLERS``). They give ids and states, never business data, which is then read in a tenant session.
 
 Doors of the web take a session (:func:`app.data.session.door_session`, or a tenant session for :func:`members`). Doors
 of the engine take psycopg's own connection, in autocommit: each is one round trip.
