@@ -74,6 +74,8 @@ def create_app() -> rx.App:
     steady(made)
     for page in PAGES:
         made.add_page(page.page, route=page.ROUTE, title="Opsloom", on_load=getattr(page, "ON_LOAD", None))
+    if get_settings().database_url_web:
+        Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return made
 
 
@@ -84,7 +86,6 @@ def _connect() -> None:
     metrics.forget_dead()
     if settings.database_url_web:
         routing.configure("web", settings)
-        Thread(target=_warm_up, name="warm-up", daemon=True).start()
 
 
 def _warm_up() -> None:
