@@ -11,16 +11,16 @@ import base64
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from app.core import canonical
 from app.core.logging import redact
 
 FORMAT = "opsloom-audit@1"
@@ -48,10 +48,17 @@ class Event:
     def as_json(self) -> dict[str, Any]:
         """The event as it is hashed and exported."""
         return {
-            **{key: value for key, value in asdict(self).items() if key not in ("client_id", "at", "actor_id")},
             "client_id": str(self.client_id),
+            "seq": self.seq,
             "at": timestamp(self.at),
             "actor_id": None if self.actor_id is None else str(self.actor_id),
+            "actor": self.actor,
+            "via": self.via,
+            "ip": self.ip,
+            "action": self.action,
+            "target": self.target,
+            "outcome": self.outcome,
+            "details": self.details,
         }
 
 
@@ -63,7 +70,11 @@ def timestamp(moment: datetime) -> str:
 def event_hash(body: Mapping[str, Any], prev_hash: bytes) -> bytes:
     """The hash of an event (:meth:`Event.as_json`) that follows the one with ``prev_hash``."""
     linked: dict[str, Any] = {"format": FORMAT, "prev_hash": prev_hash.hex(), "event": dict(body)}
-    return hashlib.sha256(rfc8785.dumps(linked)).digest()
+    return hashlib.sha256(canonical.dumps(linked)).digest()
+
+
+# What comes after the event, up to the hash of the one before.
+_REST = canonical.dumps({"format": FORMAT, "prev_hash": ""}).decode()[1:-2]
 
 
 def pieces(body: Mapping[str, Any]) -> tuple[str, str]:
@@ -71,9 +82,8 @@ def pieces(body: Mapping[str, Any]) -> tuple[str, str]:
     there to the hash of the event before, after which comes the end of a string and of the object."""
     before = {key: value for key, value in body.items() if key < "seq"}
     after = {key: value for key, value in body.items() if key > "seq"}
-    head, tail = rfc8785.dumps(before).decode(), rfc8785.dumps(after).decode()
-    rest = rfc8785.dumps({"format": FORMAT, "prev_hash": ""}).decode()
-    return f'{{"event":{head[:-1]},"seq":', f",{tail[1:]},{rest[1:-2]}"
+    head, tail = canonical.dumps(before).decode(), canonical.dumps(after).decode()
+    return f'{{"event":{head[:-1]},"seq":', f",{tail[1:]},{_REST}"
 
 
 def clean(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +141,7 @@ class Checkpoint:
 
 def statement(body: Mapping[str, Any]) -> bytes:
     """The bytes that are signed for ``body``; ``format`` keeps a signature from meaning anything else."""
-    return rfc8785.dumps({"format": FORMAT, **body})
+    return canonical.dumps({"format": FORMAT, **body})
 
 
 class Signer:

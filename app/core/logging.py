@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,8 @@ _URL_PASSWORD = re.compile(
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
+# Every text that one of the three above finds something in has one of these.
+_SUSPICIOUS = re.compile(r"://|-----BEGIN |bearer|basic", re.IGNORECASE)
 _MAX_DEPTH = 6
 
 
@@ -44,6 +47,8 @@ def unbind(tokens: Mapping[str, Any]) -> None:
 
 def redact_text(text: str) -> str:
     """``text`` without the passwords of addresses, authorization headers and private keys."""
+    if not _SUSPICIOUS.search(text):
+        return text  # nearly every text, at a third of the cost
     without_passwords = _URL_PASSWORD.sub(rf"\g<scheme>\g<user>:{HIDDEN}@", _PEM.sub(HIDDEN, text))
     return _BEARER.sub(rf"\1 {HIDDEN}", without_passwords)
 
@@ -63,6 +68,7 @@ def redact(value: Any, depth: int = 0) -> Any:
     return value
 
 
+@lru_cache(maxsize=4096)
 def is_secret(key: str) -> bool:
     """Whether a field of this name must not be logged."""
     return bool(_SECRET_KEY.search(key)) and not _HARMLESS_KEY.search(key)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from app.core.canonical import dumps
 from app.core.errors import Invalid, Problem
 
 SCHEMA: Literal["opsloom/workflow@1"] = "opsloom/workflow@1"
@@ -179,7 +180,7 @@ def content_hash(document: Document) -> str:
 def canonical(value: Any) -> bytes:
     """Canonical JSON (RFC 8785). Raises Invalid for what it cannot hold (NaN, integers beyond 2^53)."""
     try:
-        return rfc8785.dumps(value)
+        return dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise Invalid(f"This value has no canonical JSON form: {error}.", code="not_canonical") from None
 

@@ -65,6 +65,8 @@ def sealed_variables(variables: Json, document: Document, changes: Iterable[Json
 
     Nothing is lost by that: what they are before and after is in the changes, and so is whatever was made with them.
     """
+    if not variables:
+        return {}
     own = {str(change.get("target", "")).removeprefix(TARGET) for change in changes} | names_set(document)
     return {name: value for name, value in variables.items() if name not in own}
 

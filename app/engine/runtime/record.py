@@ -10,10 +10,11 @@ from uuid import UUID
 
 from app.core.context import Actor, Context, system_actor
 from app.engine.core.again import restored
-from app.engine.core.document import Document, parse_document
+from app.engine.core.document import Document
 from app.engine.core.events import Event, StepKept, event_from_json
 from app.engine.core.planned import Plan
 from app.engine.core.values import run_root
+from app.engine.runtime.compiled import parsed
 
 Json = dict[str, Any]
 
@@ -139,14 +140,14 @@ def parse_record(raw: Json) -> Record:
     origin = raw["origin"]
     return Record(
         run=raw["run"],
-        document=parse_document(raw["document"]),
+        document=parsed(raw["document"]),
         events=_events(raw["events"]),
         plan=_stored_plan(raw["plan"]),
         sealed=_stored_plan(raw["sealed"]),
         approvals=tuple(raw["approvals"]),
         connections=raw["connections"],
         client=raw["client"],
-        origin=Origin(origin["run"], parse_document(origin["document"]), _events(origin["events"])) if origin else None,
+        origin=Origin(origin["run"], parsed(origin["document"]), _events(origin["events"])) if origin else None,
         author=_uuid(raw["author"]),
         publisher=_uuid(raw["publisher"]),
         now=datetime.fromisoformat(raw["now"]),

@@ -13,7 +13,7 @@ from app.core.errors import OpsloomError
 from app.engine.core.again import restored
 from app.engine.core.events import StepExpanded
 from app.engine.core.expressions import ExpressionError, evaluate, render_params
-from app.engine.core.graph import Graph, GraphNode, Layout, compile_graph
+from app.engine.core.graph import Graph, GraphNode, Layout
 from app.engine.core.inputs import check_inputs
 from app.engine.core.iterations import failure_of, failure_of_body, latest_layout, scope_after
 from app.engine.core.outputs import MAX_OUTPUT, is_too_big
@@ -24,9 +24,10 @@ from app.engine.core.values import Scope, contains_unknown, scope_at, to_json
 from app.engine.core.variables import variables_at
 from app.engine.runtime.bindings import Backward, Binding, Forward
 from app.engine.runtime.clients import Clients
+from app.engine.runtime.compiled import graph_of
 from app.engine.runtime.record import Record
 from app.engine.steps.base import BodyStep, Decision, Expand, Failure, Iteration, View, Waiting
-from app.engine.steps.registry import action, catalogue, flow_step, is_flow, is_own
+from app.engine.steps.registry import action, flow_step, is_flow, is_own
 from app.engine.steps.set_variable import OwnData
 from connectors.base import Change, Done, Params, ReadAction, WriteAction
 from connectors.errors import ConnectorError, Rejected
@@ -68,14 +69,14 @@ class Stage:
         origin = self.record.origin
         if origin is None:
             return None
-        graph = compile_graph(origin.document, catalogue())
+        graph = graph_of(origin.document)
         return fold(graph, origin.events, origin.run["only_node"], restored(origin.run["extra"].get("kept", ())))
 
     @cached_property
     def graph(self) -> Graph:
         if self.origin_state is not None:
             return undo_graph(self.origin_state)
-        return compile_graph(self.record.document, catalogue())
+        return graph_of(self.record.document)
 
     @cached_property
     def left_behind(self) -> list[str]:
