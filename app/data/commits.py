@@ -1,19 +1,32 @@
-"""The engine's write: events, the run and its place in the queue in one statement, one round trip, one commit."""
+"""The engine's write: events, the run, its place in the queue and its audit events in one statement and one commit, for
+one run or for several."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.types.json import Jsonb
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.data.doors import Claim
 
 LOST = "OL001"
-_COMMIT = "SELECT public.engine_commit(%s, %s, %s, %s, %s, %s, %s)"
+_COMMIT = "SELECT public.engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb), NULL"
+# Where the run was woken and nothing is written, nothing is told either.
+_COMMIT_TOLD = (
+    "SELECT woken, CASE WHEN woken >= 0 THEN public.audit_append(%s, %s::jsonb) END"
+    " FROM public.engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb) AS woken"
+)
+_COMMIT_MANY = "SELECT woken, last FROM public.engine_commit_many(%s, %s::jsonb, %s::jsonb) ORDER BY place"
+_LOAD = "SELECT public.opsloom_engine_load(%s, %s)"
+_LOAD_MANY = (
+    "SELECT public.opsloom_engine_load(w.client, w.run)"
+    " FROM unnest(%s::uuid[], %s::uuid[]) WITH ORDINALITY AS w (client, run, place) ORDER BY w.place"
+)
 _WAKE = "SELECT public.wake_run(%s, %s, %s, %s)"
 
 
@@ -21,43 +34,101 @@ class RunLost(Exception):
     """The run is another worker's by now, or this worker's lease has ended. Nothing was written; drop the run."""
 
 
-async def engine_commit(
-    connection: psycopg.AsyncConnection[Any],
-    claim: Claim,
-    worker_id: UUID,
-    events: Sequence[Mapping[str, Any]] = (),
-    *,
-    run_patch: Mapping[str, Any] | None = None,
-    queue_patch: Mapping[str, Any] | None = None,
-) -> int:
-    """Write through ``connection``, which is in autocommit and signed in as the worker.
+@dataclass(frozen=True)
+class Write:
+    """What is to be written of a run.
 
     ``events`` are ``{"seq", "node", "kind", "attempt", "payload"}``. ``run_patch`` may hold ``state``, ``reason``,
-    ``seal``, ``sealed_plan``, ``summary``, ``extra`` (laid over what is there) and the flags ``started`` and
-    ``finished``. ``queue_patch`` is ``{"done": True}``, or ``{"release": True, "wakeups": claim.wakeups}`` with
-    ``ready_at`` (ISO 8601), ``delay_s`` or neither (until it is woken).
+    ``seal``, ``sealed_plan``, ``summary``, ``extra`` (laid over what is there), ``plan`` with ``plan_at``, and the
+    flags ``started`` and ``finished``. ``queue_patch`` is ``{"done": True}``, or ``{"release": True, "wakeups":
+    claim.wakeups}`` with ``ready_at`` (ISO 8601), ``delay_s`` or neither (until it is woken). ``told`` are events of
+    the client's audit chain as ``audit_append`` takes them.
+    """
 
-    Gives the run's wake-ups so far: more than ``claim.wakeups`` means that something happened which the walk must see.
+    claim: Claim
+    events: Sequence[Mapping[str, Any]] = ()
+    run_patch: Mapping[str, Any] | None = None
+    queue_patch: Mapping[str, Any] | None = None
+    told: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """``woken`` are the run's wake-ups so far: more than its claim's mean that something happened which the walk must
+    see. Where the run was to end and was woken since, it is -1 - wake-ups, and nothing was written. ``last`` is the
+    number of the last event of the client's audit chain, where something was told."""
+
+    woken: int
+    last: int | None
+
+
+async def engine_commit(connection: psycopg.AsyncConnection[Any], worker_id: UUID, write: Write) -> Written:
+    """Write through ``connection``, which is signed in as the worker.
+
     Raises :class:`RunLost`, psycopg.errors.UniqueViolation for a ``seq`` that is taken, psycopg.Error otherwise.
     """
-    values = (
-        claim.client_id,
-        claim.run_id,
-        worker_id,
-        claim.fence,
-        Jsonb(list(events)) if events else None,
-        Jsonb(run_patch) if run_patch else None,
-        Jsonb(queue_patch) if queue_patch else None,
-    )
+    claim = write.claim
+    values: tuple[object, ...] = (claim.client_id, claim.run_id, worker_id, claim.fence)
+    values += (_json(write.events or None), _json(write.run_patch), _json(write.queue_patch))
     try:
-        cursor = await connection.execute(_COMMIT, values)
+        if write.told:
+            cursor = await connection.execute(_COMMIT_TOLD, (claim.client_id, _json(write.told), *values))
+        else:
+            cursor = await connection.execute(_COMMIT, values)
     except psycopg.Error as error:
         if error.sqlstate == LOST:
             raise RunLost(str(claim.run_id)) from None
         raise
     row = await cursor.fetchone()
     assert row is not None
-    return int(row[0])
+    return Written(*row)
+
+
+async def engine_commit_many(
+    connection: psycopg.AsyncConnection[Any], worker_id: UUID, writes: Sequence[Write]
+) -> list[Written | None]:
+    """Write what belongs to several runs in one commit. None where nothing was written of that run: it is lost, or
+    somebody has it locked, or its end lets others look; :func:`engine_commit` finds out.
+
+    Raises psycopg.Error, and nothing is written of any of them then.
+    """
+    asked = [
+        {
+            "client": str(write.claim.client_id),
+            "run": str(write.claim.run_id),
+            "fence": write.claim.fence,
+            "events": list(write.events) or None,
+            "run_patch": write.run_patch,
+            "queue_patch": write.queue_patch,
+        }
+        for write in writes
+    ]
+    lean = [{name: value for name, value in each.items() if value is not None} for each in asked]
+    cursor = await connection.execute(_COMMIT_MANY, (worker_id, _json(lean), _json(_by_client(writes))))
+    return [None if woken is None else Written(woken, last) for woken, last in await cursor.fetchall()]
+
+
+def _by_client(writes: Sequence[Write]) -> list[dict[str, Any]]:
+    """What is told, by client and in their order; each event says to which write, from 1, it belongs."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for place, write in enumerate(writes, 1):
+        if write.told:
+            found.setdefault(str(write.claim.client_id), []).extend({**event, "place": place} for event in write.told)
+    return [{"client": client, "events": found[client]} for client in sorted(found)]
+
+
+async def engine_load(connection: psycopg.AsyncConnection[Any], claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
+    """Each run with all that walking it needs (alembic/sql/0018/engine_load.sql); None where it is gone."""
+    if len(claims) == 1:
+        cursor = await connection.execute(_LOAD, (claims[0].client_id, claims[0].run_id))
+    else:
+        values = ([claim.client_id for claim in claims], [claim.run_id for claim in claims])
+        cursor = await connection.execute(_LOAD_MANY, values)
+    return [raw for (raw,) in await cursor.fetchall()]
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 async def wake_run(

@@ -10,7 +10,7 @@ import psycopg
 
 from app.core.ids import new_id
 from app.data import doors
-from app.data.commits import engine_commit
+from app.data.commits import Write, engine_commit
 
 Connection = psycopg.AsyncConnection
 
@@ -79,7 +79,8 @@ class Worker:
 
     async def commit(self, claim: doors.Claim, seqs: Iterable[int] = (), **patches: object) -> int:
         events = [{"seq": seq, "node": "n", "kind": "intent", "attempt": 1, "payload": {"s": seq}} for seq in seqs]
-        return await engine_commit(self.connection, claim, self.id, events, **patches)  # type: ignore[arg-type]
+        write = Write(claim, events, **patches)  # type: ignore[arg-type]
+        return (await engine_commit(self.connection, self.id, write)).woken
 
 
 async def value(connection: Connection, query: str, *values: object) -> object:

@@ -166,9 +166,11 @@ class TestPause:
         step = update("{{ inputs.name }}")
         flow = await tenant.publish(chain("Rows", ASK, step, inputs=inputs))
         rows = [{"name": name} for name in ("A", "B", "C")]
+        m365.control.fault("slow", writes=False, seconds=120, times=None)  # or it might be planned before it is paused
         held = await runs.start_batch(tenant.engineer, workflow=flow.id, rows=rows, mode="apply")
         await runs.pause(tenant.engineer, held)
         await wait_for(tenant.engineer, held, ("paused",))
+        m365.control.clear_faults()
         with pytest.raises(Stale) as refused:
             await runs.pause(tenant.engineer, (await runs.rows_of(tenant.engineer, held))[0].id)
         assert refused.value.code == "row_of_batch", "a row that its batch holds back is not let go by being paused"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,20 +14,15 @@ from psycopg_pool import AsyncConnectionPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
+from app.data.commits import RunLost, Write, Written, engine_commit, engine_commit_many, engine_load
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.events import Event
 from app.engine.runtime.dispatch import Claim, FenceLost, Woken
 from app.engine.runtime.record import Record, parse_record
+from app.engine.runtime.together import Together
 
 log = structlog.get_logger(__name__)
-_FENCE = "OL001"
-_COMMIT = "SELECT engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
-# Where the run was woken and nothing is written, nothing is told either.
-_COMMIT_TOLD = (
-    "SELECT woken, CASE WHEN woken >= 0 THEN audit_append(%s, %s::jsonb) END"
-    " FROM engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb) AS woken"
-)
 
 Numbered = tuple[int, Event]
 Audit = Callable[[AsyncSession], Awaitable[Any]]
@@ -57,23 +52,38 @@ def event_rows(events: Sequence[Numbered]) -> list[dict[str, Any]]:
     ]
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
-
-
 class Store:
-    """What a walk reads and writes."""
+    """What walks read and write; what several of them do at the same moment is one statement."""
 
     def __init__(self, pool: AsyncConnectionPool, worker_id: UUID) -> None:
         self._pool = pool
         self._worker_id = worker_id
+        self._loads = Together(self._load_all)
+        self._writes = Together(self._write_all)
 
     async def load(self, claim: Claim) -> Record | None:
         """The run with all that walking it needs; None where it is gone."""
+        raw = await self._loads.ask(claim)
+        return parse_record(raw) if raw else None
+
+    async def _load_all(self, claims: Sequence[Claim]) -> list[dict[str, Any] | Exception | None]:
+        try:
+            return list(await self._load(claims))
+        except Exception as error:
+            if _is_cut_off(error) or len(claims) == 1:
+                raise
+        # One of them cannot be read; the others can.
+        found: list[dict[str, Any] | Exception | None] = []
+        for claim in claims:
+            try:
+                found += await self._load([claim])
+            except Exception as error:
+                found.append(error)
+        return found
+
+    async def _load(self, claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute("SELECT opsloom_engine_load(%s, %s)", (claim.client_id, claim.run_id))
-            row = await cursor.fetchone()
-        return parse_record(row[0]) if row and row[0] else None
+            return await engine_load(connection, claims)
 
     def parameters(
         self,
@@ -81,18 +91,9 @@ class Store:
         events: Sequence[Numbered] = (),
         run_patch: dict[str, Any] | None = None,
         queue_patch: dict[str, Any] | None = None,
-    ) -> tuple[object, ...]:
-        """What engine_commit takes."""
-        rows = event_rows(events) if events else None
-        return (
-            claim.client_id,
-            claim.run_id,
-            self._worker_id,
-            claim.fence,
-            _json(rows),
-            _json(run_patch),
-            _json(queue_patch),
-        )
+    ) -> Write:
+        """What is to be written."""
+        return Write(claim, event_rows(events), run_patch, queue_patch)
 
     async def commit(
         self,
@@ -105,36 +106,89 @@ class Store:
         Woken where the run was to end and was woken since it was last looked at."""
         return await self.commit_prepared(self.parameters(claim, events, run_patch, queue_patch))
 
-    async def commit_prepared(self, parameters: tuple[object, ...]) -> int:
+    async def commit_prepared(self, write: Write) -> int:
         """The same with what :meth:`parameters` gave: one statement, one round trip."""
-        async with self._pool.connection() as connection:
-            return await _committed(connection, parameters)
+        return _looked_at((await self._writes.ask(write)).woken)
 
-    async def commit_with(self, claim: Claim, parameters: tuple[object, ...], work: Sequence[Audit]) -> int:
+    async def commit_with(self, claim: Claim, write: Write, work: Sequence[Audit]) -> int:
         """The same, with ``work`` (audit events, approvals) in the same transaction."""
         if not work:
-            return await self.commit_prepared(parameters)
+            return await self.commit_prepared(write)
         told = [part.entry for part in work if isinstance(part, Told)]
         if len(told) == len(work):
-            return await self._commit_told(claim, parameters, told)
+            return await self._commit_told(write, told)
         async with tenant_session(claim.client_id) as session:
             raw = await (await session.connection()).get_raw_connection()
-            wakeups = await _committed(raw.driver_connection, parameters)
+            wakeups = _looked_at((await self._put(raw.driver_connection, write)).woken)
             for part in work:
                 await part(session)
         return wakeups
 
-    async def _commit_told(self, claim: Claim, parameters: tuple[object, ...], told: Sequence[audit.Entry]) -> int:
+    async def _commit_told(self, write: Write, told: Sequence[audit.Entry]) -> int:
         """One statement as well: no event is of another client than the run's."""
-        rows = _json([entry.row() for entry in told])
-        async with self._pool.connection() as connection:
-            row = await _answered(connection, _COMMIT_TOLD, (claim.client_id, rows, *parameters))
-        woken, last = int(row[0]), int(row[1])
+        written = await self._writes.ask(replace(write, told=[entry.row() for entry in told]))
+        woken = _looked_at(written.woken)
         for entry in told:
             entry.count()
-        if audit.crosses(last, len(told)):
+        if written.last is not None:
             await _signed(told[-1].context)
         return woken
+
+    async def _write_all(self, writes: Sequence[Write]) -> list[Written | Exception]:
+        """What was written of each; ``last`` only for the write with which its client's chain is to be signed."""
+        found: list[Written | None] = [None] * len(writes)
+        if len(writes) > 1:
+            try:
+                async with self._pool.connection() as connection:
+                    found = await engine_commit_many(connection, self._worker_id, writes)
+            except Exception as error:
+                if _is_cut_off(error):
+                    raise  # whether it was written, nobody knows
+                # One of them cannot be written, or not even be sent; the others can.
+        answers: list[Written | Exception] = []
+        for write, written in zip(writes, _with_signers(writes, found), strict=True):
+            answers.append(written or await self._alone(write))
+        return answers
+
+    async def _alone(self, write: Write) -> Written | Exception:
+        try:
+            async with self._pool.connection() as connection:
+                written = await self._put(connection, write)
+        except Exception as error:
+            return error
+        return _with_signers([write], [written])[0] or written
+
+    async def _put(self, connection: Any, write: Write) -> Written:
+        try:
+            return await engine_commit(connection, self._worker_id, write)
+        except RunLost as error:
+            raise FenceLost from error
+
+
+def _is_cut_off(error: Exception) -> bool:
+    """Whether the database was not there to answer."""
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
+
+
+def _with_signers(writes: Sequence[Write], found: Sequence[Written | None]) -> list[Written | None]:
+    """``last`` is left to one write of each client whose chain is to be signed now, and taken from all others."""
+    added: Counter[UUID] = Counter()
+    for write, written in zip(writes, found, strict=True):
+        if written and written.woken >= 0:
+            added[write.claim.client_id] += len(write.told)
+    lean: list[Written | None] = []
+    for write, written in zip(writes, found, strict=True):
+        client, last = write.claim.client_id, written.last if written and write.told else None
+        signs = last is not None and audit.crosses(last, added.pop(client, 0))
+        lean.append(written and replace(written, last=last if signs else None))
+    return lean
+
+
+def _looked_at(woken: int) -> int:
+    """The wake-up counter that a commit gave. Raises Woken."""
+    if woken < 0:
+        raise Woken(-1 - woken)
+    return woken
 
 
 async def _signed(context: Context) -> None:
@@ -144,21 +198,3 @@ async def _signed(context: Context) -> None:
             await audit.checkpoint(session, context)
     except Exception as error:
         log.warning("audit.not_signed", error=type(error).__name__)
-
-
-async def _committed(connection: Any, parameters: tuple[object, ...]) -> int:
-    return int((await _answered(connection, _COMMIT, parameters))[0])
-
-
-async def _answered(connection: Any, statement: str, parameters: tuple[object, ...]) -> Any:
-    """The row that a commit gives, the wake-up counter first. Raises FenceLost, Woken."""
-    try:
-        cursor = await connection.execute(statement, parameters)
-    except psycopg.Error as error:
-        if error.sqlstate == _FENCE:
-            raise FenceLost from error
-        raise
-    row = await cursor.fetchone()
-    if row[0] < 0:
-        raise Woken(-1 - row[0])
-    return row
