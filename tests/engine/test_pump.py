@@ -20,6 +20,8 @@ from tests.servers import TestStack
 class _Walk:
     """A walk that takes its time, and gives the run back before it is over."""
 
+    leads_on = True
+
     def __init__(self, dispatch: Dispatch, claim: Claim, begun: list[Claim]) -> None:
         self.dispatch, self.claim = dispatch, claim
         self.nudges = 0

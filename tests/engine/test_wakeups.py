@@ -32,7 +32,9 @@ def pokes() -> Iterator[list[int]]:
 @pytest.fixture
 def queue(web: TestStack) -> Iterator[Queue]:
     with Redis.from_url(web.redis_url) as connection:
-        yield Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
+        found = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
+        found.empty()  # of what other tests have started
+        yield found
 
 
 def listen(queue: Queue) -> None:

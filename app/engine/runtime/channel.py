@@ -21,6 +21,8 @@ from app.engine.runtime.hub import News, client_channel, hub_of
 log = structlog.get_logger(__name__)
 
 _COALESCE_S = 0.04
+# Where many runs end, those that end within this time are told together.
+_BETWEEN_ENDS_S = 0.005
 _HEARTBEAT_S = 10.0
 _OVER = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -55,6 +57,8 @@ class Announcer:
                 await self._publish(news)
             except (RedisError, OSError) as error:
                 log.warning("announce.failed", error=type(error).__name__)
+            if any(state in _OVER for _, state in news.values()):
+                await asyncio.sleep(_BETWEEN_ENDS_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_COALESCE_S):
                     await self._ended.wait()

@@ -49,6 +49,7 @@ class Journal:
         self.wakeups = claim.wakeups
         self.woken = claim.wakeups
         self.lost = False
+        self.over = False  # the run has left the queue
         self._also: Json = {}
         self._besides: list[Audit] = []
 
@@ -112,6 +113,7 @@ class Journal:
                 self._also, self._besides = _together(also, self._also), [*besides, *self._besides]
                 raise
             self.lost = False
+            self.over = bool(queue_patch and queue_patch.get("done"))
             self._written += len(entries)
         state = (run_patch or {}).get("state") or self.state.outcome or "running"
         self._announcer.announce(self._claim.client_id, self._claim.run_id, self._written, state)

@@ -30,7 +30,10 @@ Key = tuple[UUID, UUID]
 
 
 class Walk(Protocol):
-    """One claimed run being carried as far as it will go."""
+    """One claimed run being carried as far as it will go. ``leads_on``: its end may let another run be claimed."""
+
+    @property
+    def leads_on(self) -> bool: ...
 
     def nudge(self) -> None: ...
 
@@ -53,6 +56,7 @@ class Pump:
         self._walks: dict[Key, tuple[Claim, Walk, asyncio.Task[None]]] = {}
         self._told: dict[Key, int] = {}
         self._strays: set[Key] = set()
+        self._more = True  # whether something may have been left that was ready when we claimed last
 
     @property
     def walking(self) -> int:
@@ -108,28 +112,33 @@ class Pump:
                 await self._dispatch.heal()
 
     async def _claim_all(self) -> None:
+        self._more = True
         while not self._stopping and (free := self._capacity - len(self._walks)) > 0:
             wanted = min(free, _CLAIM_AT_ONCE)
             ordinary = max(0, free - self._capacity // _KEPT_FREE)
-            claims = await self._dispatch.claim(wanted, spare=max(0, wanted - ordinary))
+            spare = max(0, wanted - ordinary)
+            claims = await self._dispatch.claim(wanted, spare=spare)
             for claim in claims:
                 self._start(claim)
             if len(claims) < wanted:
-                return  # that was all there is
+                self._more = spare > 0
+                return  # that was all there is for us
 
     def _start(self, claim: Claim) -> None:
         walk = self._begin(claim)
         task = asyncio.create_task(self._walk(claim, walk), name=f"run {claim.run_id}")
         self._walks[(claim.client_id, claim.run_id)] = (claim, walk, task)
-        task.add_done_callback(lambda task: self._ended(claim, task))
+        task.add_done_callback(lambda task: self._ended(claim, walk, task))
 
-    def _ended(self, claim: Claim, task: asyncio.Task[None]) -> None:
+    def _ended(self, claim: Claim, walk: Walk, task: asyncio.Task[None]) -> None:
         """Forget the walk, but not a newer one of the same run: it was given back and claimed again meanwhile."""
         key = (claim.client_id, claim.run_id)
         if key in self._walks and self._walks[key][2] is task:
             del self._walks[key]
             self._told.pop(key, None)
-        self._poked.set()
+        # Where nothing was left, what becomes ready comes with a wake-up of its own.
+        if self._more or walk.leads_on:
+            self._poked.set()
 
     async def _walk(self, claim: Claim, walk: Walk) -> None:
         try:

@@ -47,6 +47,14 @@ class RunWalk:
         self._drive: Drive | None = None
         self._planning = Interruptible(claim.wakeups)
         self._stopping = False
+        self._journal: Journal | None = None
+        self._limited = True
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether another run may be claimed now: this one was given back, or its client's limit held others up. Whom
+        the end of a run sets free otherwise is woken by it."""
+        return self._limited or self._journal is None or not self._journal.over
 
     def nudge(self) -> None:
         self._planning.interrupt()
@@ -131,6 +139,7 @@ class RunWalk:
             return
         state = fold(graph, record.events, record.only_node, record.kept)
         journal = Journal(self._engine.store, self._claim, state, len(record.events), self._engine.announcer)
+        self._journal, self._limited = journal, bool(record.client["limited"])
         if not await self._has_its_turn(record, stage, journal):
             return
         agreed: StoredPlan | None = record.plan
@@ -195,7 +204,9 @@ class RunWalk:
             await journal.flush()  # planning takes a while, and people see that it has begun
         try:
             patience = Patience(tries=dict(record.run["extra"].get("plan_tries", {})))
-            plan = await self._planning.do(Planner(stage, patience=patience).plan())
+            planning = Planner(stage, patience=patience).plan()
+            # What asks nobody is over before anything could interrupt it.
+            plan = await (self._planning.do(planning) if stage.asks_platforms else planning)
         except PlanAgain as error:
             await self._plan_later(journal, error)
             return None

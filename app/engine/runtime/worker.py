@@ -11,11 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
+import uvloop
 from redis import Redis
+from redis.client import Pipeline
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
@@ -35,6 +38,7 @@ Build = Callable[[Any], Awaitable[tuple[Dispatch, Pump, Callable[[], Awaitable[N
 
 _REDIS_AWAY_S = 1.0
 _STOP_PATIENCE_S = 25.0
+_SIGN_EVERY_S = 15.0
 
 
 class WakeableWorker(SimpleWorker):
@@ -42,6 +46,7 @@ class WakeableWorker(SimpleWorker):
 
     max_connection_wait_time = 1.0
     stopping: threading.Event
+    _next_sign = 0.0
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
@@ -62,8 +67,21 @@ class WakeableWorker(SimpleWorker):
                 log.error("worker.job_refused", job_id=job.id)
         except DeserializationError:
             log.error("worker.job_refused", job_id=job.id)
-        queue.intermediate_queue.remove(job.id)
-        self.connection.delete(job.key)
+        with self.connection.pipeline(transaction=False) as pipeline:
+            pipeline.lrem(queue.intermediate_queue.key, 1, job.id)
+            pipeline.delete(job.key)
+            pipeline.execute()
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """A sign of life now and then: RQ gives three for each job, of three commands each. One counts for minutes."""
+        if pipeline is not None or time.monotonic() >= self._next_sign:
+            super().heartbeat(timeout, pipeline)
+            self._next_sign = time.monotonic() + _SIGN_EVERY_S
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """Tell what is new only: RQ says "idle" before each job."""
+        if pipeline is not None or state != self.get_state():
+            super().set_state(state, pipeline)
 
 
 class LeaseKeeper:
@@ -106,7 +124,8 @@ class EngineThread:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
         except BaseException:
             self.failed = True
             log.exception("worker.engine_failed")
