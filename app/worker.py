@@ -50,7 +50,7 @@ def _spare_what_stays() -> None:
     runs, which leave next to nothing in circles."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(10_000, 10, 10)
 
 
 async def build(settings: Settings, worker_id: UUID) -> Built:
