@@ -32,6 +32,7 @@ _SCOPE, _HOOKS = "scope", "after_commit"
 SET_TENANT = f"SELECT set_config('{TENANT_SETTING}', %s, true)"
 _SET_OVERVIEW = f"SELECT set_config('role', '{roles.OVERVIEW}', true), set_config('{ACCOUNT_SETTING}', %s, true)"
 _AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 _OPEN_ATTEMPTS = 3
 _log = structlog.get_logger(__name__)
 
@@ -57,16 +58,17 @@ def _enter_scope(session: SyncSession, transaction: SessionTransaction, connecti
 
 @asynccontextmanager
 async def tenant_session(
-    scope: Context | UUID, *, route: Route = Route.PRIMARY, on: Database | None = None
+    scope: Context | UUID, *, route: Route = Route.PRIMARY, on: Database | None = None, snapshot: bool = False
 ) -> AsyncIterator[AsyncSession]:
     """One transaction inside one client: committed at the end of the block, rolled back where it raises.
 
     ``scope`` is the context of whoever acts, or a client's id where nobody is signed in yet (sign-in itself, setup).
     Everything else is invisible: other clients' rows are not there, and writing one is refused (SQLSTATE 42501).
+    With ``snapshot``, all that is read is as it was at one moment; it is for reading only.
 
     Raises TypeError without a scope, sqlalchemy.exc.DBAPIError where the database refuses or is away.
     """
-    async with _session((SET_TENANT, str(client_of(scope))), route, on) as session:
+    async with _session((SET_TENANT, str(client_of(scope))), route, on, _SNAPSHOT if snapshot else None) as session:
         yield session
 
 
@@ -89,7 +91,7 @@ async def overview_session(
 @asynccontextmanager
 async def door_session(*, on: Database | None = None) -> AsyncIterator[AsyncSession]:
     """No client, for :mod:`app.data.doors`. Each statement is a transaction of its own: one round trip."""
-    async with _session(None, Route.PRIMARY, on) as session:
+    async with _session(None, Route.PRIMARY, on, _AUTOCOMMIT) as session:
         yield session
 
 
@@ -111,8 +113,10 @@ def client_of(scope: Context | UUID) -> UUID:
 
 
 @asynccontextmanager
-async def _session(scope: tuple[str, str] | None, route: Route, on: Database | None) -> AsyncIterator[AsyncSession]:
-    session = await _open(scope, (on or database()), route)
+async def _session(
+    scope: tuple[str, str] | None, route: Route, on: Database | None, options: dict[str, str] | None = None
+) -> AsyncIterator[AsyncSession]:
+    session = await _open(scope, (on or database()), route, options)
     try:
         yield session
         await _commit(session)
@@ -125,7 +129,9 @@ async def _session(scope: tuple[str, str] | None, route: Route, on: Database | N
         await run_hook(hook)
 
 
-async def _open(scope: tuple[str, str] | None, where: Database, route: Route) -> AsyncSession:
+async def _open(
+    scope: tuple[str, str] | None, where: Database, route: Route, options: dict[str, str] | None
+) -> AsyncSession:
     """Begin and enter the scope. A pooled connection that the server has closed meanwhile is replaced: nothing has
     been done through it yet."""
     for attempt in range(1, _OPEN_ATTEMPTS + 1):
@@ -133,7 +139,7 @@ async def _open(scope: tuple[str, str] | None, where: Database, route: Route) ->
             where.engine(route), sync_session_class=_ScopedSession, expire_on_commit=False, info={_SCOPE: scope}
         )
         try:
-            await session.connection(execution_options=None if scope else _AUTOCOMMIT)
+            await session.connection(execution_options=options)
         except DBAPIError as error:
             await session.close()
             if not error.connection_invalidated or attempt == _OPEN_ATTEMPTS:

@@ -15,7 +15,7 @@ from app.core.errors import Missing
 from app.data.models.approvals import Approval, Reveal
 from app.data.models.runs import Run, RunPlan, RunQueue, StepEvent
 from app.data.models.workflows import Workflow, WorkflowVersion
-from app.data.repositories.run_reading import ReadRun, read_run
+from app.data.repositories.run_reading import ReadRun, read_run, read_run_in
 from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
 from app.services.approvals import decisions_of, names_in, why_not
@@ -80,12 +80,14 @@ class _More:
 async def view(ctx: Context, run_id: UUID) -> RunView:
     """The run as it is now. Raises Missing."""
     found = await read_run(ctx, run_id)
-    if found is None:
-        raise Missing("run")
-    if any(found.beside) or found.run.kind == "batch" or found.run.of:
-        async with tenant_session(ctx) as session:
-            return _view(found, await _more(session, ctx, found))
-    return _view(found, _More())
+    if found and not found.has_more:
+        return _view(found, _More())
+    async with tenant_session(ctx, snapshot=True) as session:
+        # All of it at one moment: nobody may be asked about a plan that is newer than the one they see.
+        found = await read_run_in(session, ctx, run_id)
+        if found is None:
+            raise Missing("run")
+        return _view(found, await _more(session, ctx, found))
 
 
 def _view(found: ReadRun, more: _More) -> RunView:

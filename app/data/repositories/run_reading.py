@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from app.core.context import Context
-from app.data.trips import Ask, tenant_trip
+from app.data.trips import Ask, Rows, in_session, tenant_trip
 
 Json = dict[str, Any]
 
@@ -79,6 +81,11 @@ class ReadRun:
     beside: Beside
     history: Sequence[EventRecord]
 
+    @property
+    def has_more(self) -> bool:
+        """Whether something belongs to it that is not read here."""
+        return any(self.beside) or self.run.kind == "batch" or self.run.of is not None
+
 
 _RUN_COLUMNS = tuple(RunRecord.__dataclass_fields__)
 _RUN = f"""
@@ -100,8 +107,20 @@ SELECT seq, node, kind, attempt, payload, at FROM step_events WHERE client_id = 
 
 async def read_run(ctx: Context, run_id: UUID) -> ReadRun | None:
     """The run of that id; None where the client has none."""
+    return _read(*await tenant_trip(ctx, *_asking(ctx, run_id)))
+
+
+async def read_run_in(session: AsyncSession, ctx: Context, run_id: UUID) -> ReadRun | None:
+    """The same inside a session, as that sees it."""
+    return _read(*[await in_session(session, ask) for ask in _asking(ctx, run_id)])
+
+
+def _asking(ctx: Context, run_id: UUID) -> tuple[Ask, Ask]:
     key = (ctx.client_id, run_id)
-    runs, events = await tenant_trip(ctx, Ask(_RUN, key), Ask(_HISTORY, key))
+    return Ask(_RUN, key), Ask(_HISTORY, key)
+
+
+def _read(runs: Rows, events: Rows) -> ReadRun | None:
     if not runs:
         return None
     count = len(_RUN_COLUMNS)
