@@ -145,12 +145,13 @@ class EngineThread:
         await close()
 
     async def _register(self, dispatch: Dispatch) -> None:
-        """Take a lease, waiting for PostgreSQL where it is not up yet."""
+        """Take a lease, waiting for PostgreSQL where it is not up yet, or not migrated yet."""
         while True:
             try:
                 await dispatch.register(process_name(), LEASE_TTL_S)
             except Exception as error:
-                log.warning("worker.database_away", error=type(error).__name__)
+                sqlstate = getattr(error, "sqlstate", None)
+                log.warning("worker.not_registered", error=type(error).__name__, sqlstate=sqlstate)
                 await asyncio.sleep(1)
             else:
                 return
