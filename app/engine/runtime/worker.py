@@ -41,9 +41,22 @@ _STOP_PATIENCE_S = 25.0
 _SIGN_EVERY_S = 15.0
 
 
-class WakeableWorker(SimpleWorker):
-    """Runs the wake-up and nothing else, whatever is found in Redis."""
+class Wakeups(Queue):
+    """Hears a wake-up as soon as it comes out of Redis. What there is of it besides is read afterwards, and would tell
+    no more than that somebody is to look."""
 
+    @classmethod
+    def lmove(cls, connection: Redis, queue_key: str, timeout: int | None) -> Any:
+        found = super().lmove(connection, queue_key, timeout)
+        if found:
+            jobs.look()
+        return found
+
+
+class WakeableWorker(SimpleWorker):
+    """Hears wake-ups and runs nothing, whatever is found in Redis."""
+
+    queue_class = Wakeups
     max_connection_wait_time = 1.0
     stopping: threading.Event
     _next_sign = 0.0
@@ -58,14 +71,9 @@ class WakeableWorker(SimpleWorker):
         super().request_stop(signum, frame)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Hear a wake-up, which is over as soon as it was taken: registries, results and callbacks are for jobs that
-        carry something, and cost ten times what looking costs."""
-        try:
-            if job.func_name == WAKE_FUNCTION and not job.args and not job.kwargs:
-                jobs.look()
-            else:
-                log.error("worker.job_refused", job_id=job.id)
-        except DeserializationError:
+        """Take a wake-up away, which was heard already: registries, results and callbacks are for jobs that carry
+        something, and cost ten times what looking costs."""
+        if not _is_wakeup(job):
             log.error("worker.job_refused", job_id=job.id)
         with self.connection.pipeline(transaction=False) as pipeline:
             pipeline.lrem(queue.intermediate_queue.key, 1, job.id)
@@ -82,6 +90,13 @@ class WakeableWorker(SimpleWorker):
         """Tell what is new only: RQ says "idle" before each job."""
         if pipeline is not None or state != self.get_state():
             super().set_state(state, pipeline)
+
+
+def _is_wakeup(job: Job) -> bool:
+    try:
+        return job.func_name == WAKE_FUNCTION and not job.args and not job.kwargs
+    except DeserializationError:
+        return False
 
 
 class LeaseKeeper:
@@ -174,7 +189,7 @@ def _listen(redis_url: str, stopping: threading.Event) -> None:
     while not stopping.is_set():
         try:
             connection = Redis.from_url(redis_url, socket_connect_timeout=2)
-            queue = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
+            queue = Wakeups(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
             listener = WakeableWorker([queue], connection=connection, serializer=JSONSerializer, name=str(new_id()))
             listener.stopping = stopping
             listener.work(with_scheduler=False, logging_level="WARNING")
