@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from app.core.ids import new_id
 from app.engine.runtime import jobs
 from app.engine.runtime.wakeup import QUEUE_NAME, WAKE_FUNCTION, wake
-from app.engine.runtime.worker import WakeableWorker
+from app.engine.runtime.worker import WakeableWorker, Wakeups
 from tests.servers import TestStack
 
 
@@ -32,7 +32,7 @@ def pokes() -> Iterator[list[int]]:
 @pytest.fixture
 def queue(web: TestStack) -> Iterator[Queue]:
     with Redis.from_url(web.redis_url) as connection:
-        found = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
+        found = Wakeups(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
         found.empty()  # of what other tests have started
         yield found
 
