@@ -10,6 +10,7 @@ import sys
 from types import FrameType
 from typing import Any
 
+from app.core.logging import configure_logging
 from bench.builder_drop import builder_drop
 from bench.bulk import bulk_starts
 from bench.chain import chain_1000
@@ -53,6 +54,8 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(WORKLOADS | WHOLE), help="one workload")
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each, of which the median is told")
     asked = parser.parse_args()
+    # Services that are called in this process log; standard output is for the figures alone.
+    configure_logging("WARNING", part="bench")
     for number in _ENDING:
         signal.signal(number, _leave)
     failed = False
