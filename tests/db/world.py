@@ -79,6 +79,7 @@ class Worker:
 
     async def commit(self, claim: doors.Claim, seqs: Iterable[int] = (), **patches: object) -> int:
         events = [{"seq": seq, "node": "n", "kind": "intent", "attempt": 1, "payload": {"s": seq}} for seq in seqs]
+        # Whoever names a patch that there is not learns so from Write itself.
         write = Write(claim, events, **patches)  # type: ignore[arg-type]
         return (await engine_commit(self.connection, self.id, write)).woken
 

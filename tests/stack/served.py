@@ -41,6 +41,7 @@ class Waits:
 
 
 waits = Waits()
+# It stands in for a module, of which it is none.
 watch.asyncio = waits  # type: ignore[assignment]
 # A refused handler has an older connection opened anew instead of closing the page; a slow machine's is not old.
 links.FRESH_S = 3600.0
