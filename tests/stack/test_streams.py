@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from app.core.settings import get_settings
 from app.data.counters import get_redis
 from app.engine.runtime import channel
 from app.engine.runtime.channel import Announcer
-from app.engine.runtime.hub import MOST_NEWS, Hub, News, Pile, hub_of
+from app.engine.runtime.hub import CHANNEL, MOST_NEWS, Hub, News, Pile, hub_of
 from app.services import auth, runs
 from tests.servers import TestStack
 from tests.stack.people import World, sign_in
@@ -186,20 +187,37 @@ def test_of_one_run_the_newest_is_kept() -> None:
     assert (look, news.seq) == (False, 99)
 
 
-async def test_what_says_another_client_than_its_channel_reaches_nobody(web: TestStack) -> None:
-    hub, one, other = Hub(web.redis_url, linger_s=0), new_id(), new_id()
-    async with hub.reading(one) as pile:
+async def test_news_reach_the_readers_of_their_client_and_nobody_else(web: TestStack) -> None:
+    hub, one, other = Hub(web.redis_url, linger_s=0), str(new_id()), str(new_id())
+    run = str(new_id())
+    async with hub.reading(UUID(one)) as pile, hub.reading(UUID(other)) as theirs:
         await pile.take(0)
-        for said in ({"client": str(one)}, {"client": str(one), "run": str(new_id()), "seq": 1, "state": "x"}, [], 7):
-            hub._pass_on(f"opsloom:{other}:runs", json.dumps(said).encode())
-        assert len(pile) == 0
-        hub._pass_on(f"opsloom:{one}:runs", json.dumps(said := {
-            "client": str(one), "run": str(new_id()), "seq": 1, "state": "x"
-        }).encode())  # fmt: skip
-        assert len(pile) == 1
+        await theirs.take(0)
+        for unreadable in (b"{", b"7", b"null", b'{"client": 1}'):
+            hub._pass_on(unreadable)
+        # What cannot be read takes nothing with it, before it or after it.
+        wrong = [[], 7, None, [one], [one, run, 1], [one, "no id", 1, "x"], [[one], run, 1, "x"], [one, run, None, "x"]]
+        hub._pass_on(json.dumps([*wrong, [one, run, 1, "running"], *wrong]).encode())
+        assert await pile.take(0) == (False, [News(UUID(run), 1, "running")])
+        assert len(theirs) == 0
     assert hub.readers == 0
     await asyncio.sleep(0.01)
     assert hub._task is None
+
+
+async def test_what_is_told_together_is_one_message_of_a_bounded_size(web: TestStack) -> None:
+    client, told = new_id(), [new_id() for _ in range(2 * channel._MOST_TOGETHER + 1)]
+    async with get_redis().pubsub() as heard:
+        await heard.subscribe(CHANNEL)
+        assert (await heard.get_message(timeout=5))["type"] == "subscribe"
+        announcer = Announcer(web.redis_url)
+        for seq, run in enumerate(told):
+            announcer.announce(client, run, seq, "running")
+        await announcer.aclose()
+        messages = [(await heard.get_message(timeout=5))["data"] for _ in range(3)]
+    assert max(map(len, messages)) < 30_000
+    found = [each for message in messages for each in json.loads(message)]
+    assert found == [[str(client), str(run), seq, "running"] for seq, run in enumerate(told)]
 
 
 async def test_a_hub_stays_for_a_while_and_what_it_then_hears_of_is_not_looked_for(web: TestStack) -> None:

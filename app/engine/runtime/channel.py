@@ -1,7 +1,8 @@
-"""Live events: one Redis channel a client, with numbers and no content.
+"""Live events: one Redis channel, with numbers and no content.
 
-A message says how far the history of a run has come; a reader fetches the rest through its own tenant session. So a
-slow or vanished reader costs the engine nothing, and Redis never holds what a tenant's run did.
+A message says how far the histories of runs have come; a reader is given those of its own client only
+(:mod:`app.engine.runtime.hub`), and fetches the rest through its own tenant session. So a slow or vanished reader costs
+the engine nothing, and Redis never holds what a tenant's run did.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.engine.runtime.hub import News, client_channel, hub_of
+from app.engine.runtime.hub import CHANNEL, News, hub_of
 
 log = structlog.get_logger(__name__)
 
 _COALESCE_S = 0.04
 # Where many runs end, those that end within this time are told together.
 _BETWEEN_ENDS_S = 0.005
+# News that go out together are one message, of 25 kB at most.
+_MOST_TOGETHER = 250
 _HEARTBEAT_S = 10.0
 _OVER = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -64,11 +67,9 @@ class Announcer:
                     await self._ended.wait()
 
     async def _publish(self, news: dict[tuple[UUID, UUID], tuple[int, str]]) -> None:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for (client_id, run_id), (seq, state) in news.items():
-                message = json.dumps({"client": str(client_id), "run": str(run_id), "seq": seq, "state": state})
-                pipeline.publish(client_channel(client_id), message)
-            await pipeline.execute()
+        told = [(str(client_id), str(run_id), *how_far) for (client_id, run_id), how_far in news.items()]
+        for start in range(0, len(told), _MOST_TOGETHER):
+            await self._redis.publish(CHANNEL, json.dumps(told[start : start + _MOST_TOGETHER]))
 
     async def aclose(self) -> None:
         if self._task:

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -24,12 +25,8 @@ MOST_NEWS = 200
 _AGAIN_S = 1.0
 # After the last reader has gone the connection is kept for the next: to open one takes longer than most runs.
 _LINGER_S = 60.0
-_PREFIX, _SUFFIX = "opsloom:", ":runs"
-
-
-def client_channel(client_id: UUID) -> str:
-    """The channel of a client's runs."""
-    return f"{_PREFIX}{client_id}{_SUFFIX}"
+CHANNEL = "opsloom:news"
+"""What is published there is a list of ``[client, run, seq, state]`` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +89,13 @@ class Pile:
 
 
 class Hub:
-    """Hears all clients' channels while there is a reader, and ``linger_s`` seconds longer."""
+    """Hears the news of all clients while there is a reader, and ``linger_s`` seconds longer."""
 
     def __init__(self, redis_url: str, linger_s: float = _LINGER_S) -> None:
         self._redis_url = redis_url
         self._linger_s = linger_s
-        self._piles: dict[UUID, set[Pile]] = {}
+        # By their client's id as it is written in the news: most of them are of clients that nobody here reads of.
+        self._piles: dict[str, set[Pile]] = {}
         self._task: asyncio.Task[None] | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._hears = False
@@ -111,14 +109,15 @@ class Hub:
         """News of a client's runs for as long as the block lasts. The first :meth:`Pile.take` says to look, unless what
         is waited for has not ``begun``, so that none of its news has been missed."""
         pile = Pile(client_id, run_id, look=begun or not self._hears)
-        self._piles.setdefault(client_id, set()).add(pile)
+        client = str(client_id)
+        self._piles.setdefault(client, set()).add(pile)
         self._stay()
         try:
             yield pile
         finally:
-            self._piles[client_id].discard(pile)
-            if not self._piles[client_id]:
-                del self._piles[client_id]
+            self._piles[client].discard(pile)
+            if not self._piles[client]:
+                del self._piles[client]
             if not self._piles:
                 self._leaving = asyncio.get_running_loop().call_later(self._linger_s, self._leave)
 
@@ -151,13 +150,13 @@ class Hub:
 
     async def _hear(self, redis: Redis) -> None:
         async with redis.pubsub() as pubsub:
-            await pubsub.psubscribe(f"{_PREFIX}*{_SUFFIX}")
+            await pubsub.subscribe(CHANNEL)
             async for message in pubsub.listen():
-                if message["type"] == "psubscribe":
+                if message["type"] == "subscribe":
                     self._hears = True
                     self._all_look_again()
-                elif message["type"] == "pmessage":
-                    self._pass_on(message["channel"].decode(), message["data"])
+                elif message["type"] == "message":
+                    self._pass_on(message["data"])
 
     def _all_look_again(self) -> None:
         """What came while nobody listened is not known."""
@@ -165,17 +164,20 @@ class Hub:
             for pile in piles:
                 pile.look_again()
 
-    def _pass_on(self, channel: str, data: bytes) -> None:
-        """The channel and the message say both whose it is; where they differ, it is nobody's."""
-        try:
-            said = json.loads(data)
-            client_id = UUID(said["client"])
-            news = News(UUID(said["run"]), int(said["seq"]), str(said["state"]))
-        except (ValueError, KeyError, TypeError):
-            return
-        if channel == client_channel(client_id):
-            for pile in self._piles.get(client_id, ()):
-                pile.tell(news)
+    def _pass_on(self, data: bytes) -> None:
+        with suppress(ValueError, TypeError):
+            for said in json.loads(data):
+                self._tell(said)
+
+    def _tell(self, said: Any) -> None:
+        """Each piece of news says whose it is. One that does not is nobody's, and those beside it are told all the
+        same."""
+        with suppress(ValueError, TypeError):
+            client, run, seq, state = said
+            if piles := self._piles.get(client):
+                news = News(UUID(run), int(seq), str(state))
+                for pile in piles:
+                    pile.tell(news)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
