@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 import structlog
@@ -29,6 +30,8 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVAT
 # Every text that one of the three above finds something in has one of these.
 _SUSPICIOUS = re.compile(r"://|-----BEGIN |bearer|basic", re.IGNORECASE)
 _MAX_DEPTH = 6
+_HIDDEN_TYPES = (SecretStr, SecretBytes, bytes, bytearray)
+_LISTS = (list, tuple, set, frozenset)
 
 
 def bind(
@@ -55,15 +58,15 @@ def redact_text(text: str) -> str:
 
 def redact(value: Any, depth: int = 0) -> Any:
     """``value`` as it may be logged: secret-looking keys and secret types are hidden at any depth."""
-    if isinstance(value, SecretStr | SecretBytes | bytes | bytearray):
-        return HIDDEN
     if isinstance(value, str):
         return redact_text(value)
-    if depth >= _MAX_DEPTH:
+    if depth >= _MAX_DEPTH or isinstance(value, _HIDDEN_TYPES):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {str(key): HIDDEN if is_secret(str(key)) else redact(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+        return {
+            (name := str(key)): HIDDEN if is_secret(name) else redact(item, depth + 1) for key, item in value.items()
+        }
+    if isinstance(value, _LISTS):
         return [redact(item, depth + 1) for item in value]
     return value
 
@@ -74,26 +77,26 @@ def is_secret(key: str) -> bool:
     return bool(_SECRET_KEY.search(key)) and not _HARMLESS_KEY.search(key)
 
 
-def _redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    cleaned: MutableMapping[str, Any] = redact(dict(event))
-    return cleaned
-
-
 def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+_encode = json.JSONEncoder(default=_plain, ensure_ascii=False).encode
+
+
+def _line(event: Mapping[str, Any], part: str) -> str:
+    # Redaction comes after the traceback became text, so that a password inside an exception is hidden too.
+    return _encode(redact({**event, "part": part} if part else event))
+
+
 def json_formatter(part: str = "") -> structlog.stdlib.ProcessorFormatter:
     """Makes a line of JSON of whatever is logged; also for the logging configuration file of a server."""
-    # Redaction comes after the traceback became text, so that a password inside an exception is hidden too.
-    renderer: list[Any] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        _part_adder(part),
-        _redact_event,
-        structlog.processors.JSONRenderer(default=_plain, ensure_ascii=False),
-    ]
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_shared(), structlog.stdlib.ExtraAdder()], processors=renderer
+        foreign_pre_chain=[*_shared(), structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            lambda _logger, _method, event: _line(event, part),
+        ],
     )
 
 
@@ -108,12 +111,42 @@ def _shared() -> list[Any]:
     ]
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes everybody's lines to stderr."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(json_formatter(part))
+        self._part = part
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Write what structlog has gathered."""
+        line = _line(event, self._part) + self.terminator
+        self.acquire()
+        try:
+            self.stream.write(line)
+            self.flush()
+        finally:
+            self.release()
+
+
+def _write(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write our own lines without a record of the standard library, which costs more than all the rest. It is made
+    where another handler than ours is to hear of them, and where they cannot be written: it knows what to do then."""
+    handlers = logging.root.handlers
+    if len(handlers) == 1 and isinstance(handlers[0], _Lines):
+        try:
+            handlers[0].write(event)
+        except Exception:
+            return event
+        raise structlog.DropEvent
+    return event
+
+
 def configure_logging(level: str = "INFO", *, part: str = "") -> None:
     """Send structlog's and the standard library's logs to stderr as JSON. ``part`` names the process (``worker``)."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(json_formatter(part))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_Lines(part)]
     root.setLevel(level)
     for noisy in ("httpx", "httpcore", "azure", "botocore", "urllib3", "msal", "rq.worker"):
         logging.getLogger(noisy).setLevel(max(logging.getLevelName(level), logging.WARNING))
@@ -121,21 +154,13 @@ def configure_logging(level: str = "INFO", *, part: str = "") -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *_shared(),
+            _write,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-
-
-def _part_adder(part: str) -> Any:
-    def add_part(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if part:
-            event["part"] = part
-        return event
-
-    return add_part
 
 
 def get_logger(name: str = "opsloom") -> structlog.stdlib.BoundLogger:
