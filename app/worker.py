@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
-from psycopg_pool import AsyncConnectionPool
-
 from app.core.logging import configure_logging
 from app.core.settings import Settings, get_settings
 from app.data import routing
@@ -29,22 +27,6 @@ from app.engine.steps.registry import catalogue
 Built = tuple[Dispatch, Pump, Callable[[], Awaitable[None]]]
 
 
-def pool_of(settings: Settings) -> AsyncConnectionPool:
-    """Connections of the engine itself: each statement is a transaction of its own."""
-    return AsyncConnectionPool(
-        settings.database_url("worker"),
-        min_size=1,
-        max_size=settings.database_pool_size,
-        kwargs={"autocommit": True, "prepare_threshold": None, "application_name": "opsloom-worker"},
-        configure=partial(routing.prepare, wanted=settings.database_prepares),
-        check=None,
-        open=False,
-        # Short, so that a worker is back seconds after the database: the pool's own attempts get rarer and rarer.
-        timeout=5,
-        reconnect_timeout=3,
-    )
-
-
 def _spare_what_stays() -> None:
     """Modules and step types stay for good: the collector need not walk through them again, nor look after every few
     runs, which leave next to nothing in circles."""
@@ -57,30 +39,28 @@ async def build(settings: Settings, worker_id: UUID) -> Built:
     """The engine of one worker, on the running event loop."""
     from app.services.connections import open_client
 
-    routing.configure("worker", settings)
+    # Each statement of the engine itself is a transaction of its own.
+    links = routing.configure("worker", settings).links()
     # All step types are known before the first run is claimed: it takes a second, in which nothing else is walked.
     await asyncio.to_thread(catalogue)
     _spare_what_stays()
-    pool = pool_of(settings)
-    await pool.open()
     announcer = Announcer(settings.redis_url)
     announcer.start()
     pace = Pace(settings.redis_url)
     engine = Engine(
-        store=Store(pool, worker_id),
+        store=Store(links, worker_id),
         announcer=announcer,
         pace=pace,
         open_client=open_client,
         vault=get_vault("worker"),
         wake=partial(wake, settings.redis_url),
     )
-    dispatch = Dispatch(pool, worker_id)
+    dispatch = Dispatch(links, worker_id)
     pump = Pump(dispatch, engine.begin)
 
     async def close() -> None:
         await announcer.aclose()
         await pace.aclose()
-        await pool.close()
         await routing.dispose()
 
     return dispatch, pump, close

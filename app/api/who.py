@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -13,6 +15,8 @@ from app.core.errors import NotSignedIn
 from app.core.logging import bind
 from app.core.settings import get_settings
 from app.services import auth, clients, limits
+
+T = TypeVar("T")
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -49,9 +53,7 @@ async def current_actor(request: Request) -> Actor:
     token = _bearer_of(request)
     if token is None:
         return await _session_actor(request)
-    actor = await auth.resolve_token(token, address_of(request))
-    await _count(token)
-    return actor
+    return await _counted(token, auth.resolve_token(token, address_of(request)))
 
 
 def _bearer_of(request: Request) -> str | None:
@@ -76,6 +78,15 @@ async def _session_actor(request: Request) -> Actor:
     return actor
 
 
+async def _counted(token: str, resolving: Coroutine[Any, Any, T]) -> T:
+    """What ``resolving`` gives. Redis counts the token while PostgreSQL is asked whose it is."""
+    counting = asyncio.create_task(_count(token))
+    try:
+        return await resolving
+    finally:
+        await counting
+
+
 async def _count(subject: str) -> None:
     await limits.count("signed-in", subject, most=get_settings().api_rate_per_minute)
 
@@ -95,8 +106,7 @@ async def client_context(request: Request, client: str) -> Context:
     if token is None:
         context = await clients.enter(await _session_actor(request), client)
     else:
-        actor, membership = await auth.resolve_token_in(token, client, address_of(request))
-        await _count(token)
+        actor, membership = await _counted(token, auth.resolve_token_in(token, client, address_of(request)))
         context = clients.entered(actor, membership)
     bind(client_id=context.client_id)
     return context

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.data.doors import Claim
+from app.data.doors import Claim, Connection
 
 LOST = "OL001"
 _COMMIT = "SELECT public.engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb), NULL"
@@ -22,6 +22,12 @@ _COMMIT_TOLD = (
     " FROM public.engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb) AS woken"
 )
 _COMMIT_MANY = "SELECT woken, last FROM public.engine_commit_many(%s, %s::jsonb, %s::jsonb) ORDER BY place"
+# A claim need not reach the disk before the run is loaded: what is written of the run under it does so with the claim
+# before it, and a claim that a crash took back is a run that is claimed again, under another fence.
+_CLAIM = (
+    "SELECT c.client_id, c.run_id, c.fence, c.wakeups, public.opsloom_engine_load(c.client_id, c.run_id)"
+    " FROM pg_catalog.set_config('synchronous_commit', 'off', true) AS soon, doors.claim_runs(%s, %s, %s) AS c"
+)
 _LOAD = "SELECT public.opsloom_engine_load(%s, %s)"
 _LOAD_MANY = (
     "SELECT public.opsloom_engine_load(w.client, w.run)"
@@ -62,8 +68,8 @@ class Written:
     last: int | None
 
 
-async def engine_commit(connection: psycopg.AsyncConnection[Any], worker_id: UUID, write: Write) -> Written:
-    """Write through ``connection``, which is signed in as the worker.
+async def engine_commit(connection: Connection, worker_id: UUID, write: Write) -> Written:
+    """Write through ``connection``, which is signed in as the worker and in autocommit.
 
     Raises :class:`RunLost`, psycopg.errors.UniqueViolation for a ``seq`` that is taken, psycopg.Error otherwise.
     """
@@ -84,9 +90,7 @@ async def engine_commit(connection: psycopg.AsyncConnection[Any], worker_id: UUI
     return Written(*row)
 
 
-async def engine_commit_many(
-    connection: psycopg.AsyncConnection[Any], worker_id: UUID, writes: Sequence[Write]
-) -> list[Written | None]:
+async def engine_commit_many(connection: Connection, worker_id: UUID, writes: Sequence[Write]) -> list[Written | None]:
     """Write what belongs to several runs in one commit. None where nothing was written of that run: it is lost, or
     somebody has it locked, or its end lets others look; :func:`engine_commit` finds out.
 
@@ -117,7 +121,18 @@ def _by_client(writes: Sequence[Write]) -> list[dict[str, Any]]:
     return [{"client": client, "events": found[client]} for client in sorted(found)]
 
 
-async def engine_load(connection: psycopg.AsyncConnection[Any], claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
+async def claim_loaded(
+    connection: Connection, worker_id: UUID, limit: int, spare: int = 0
+) -> list[tuple[Claim, dict[str, Any] | None]]:
+    """What :func:`app.data.doors.claim_runs` gives, each run with what :func:`engine_load` gives, in one statement.
+
+    Raises as both do, and nothing is claimed then: a run that cannot be read is to be claimed without.
+    """
+    cursor = await connection.execute(_CLAIM, (worker_id, limit, spare))
+    return [(Claim(*row), raw) for *row, raw in await cursor.fetchall()]
+
+
+async def engine_load(connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
     """Each run with all that walking it needs (alembic/sql/0018/engine_load.sql); None where it is gone."""
     if len(claims) == 1:
         cursor = await connection.execute(_LOAD, (claims[0].client_id, claims[0].run_id))

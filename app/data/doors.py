@@ -4,7 +4,7 @@ Each is a function of schema ``doors`` with its owner's narrow rights; a login r
 (``CALLERS``). They give ids and states, never business data, which is then read in a tenant session.
 
 Doors of the web take a session (:func:`app.data.session.door_session`, or a tenant session for :func:`members`). Doors
-of the engine take psycopg's own connection, in autocommit: each is one round trip.
+of the engine take a link or psycopg's own connection, in autocommit: each is one round trip.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row, scalar_row
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.data import roles
+from app.data.link import Link
 from app.data.trips import Ask, in_session
 
-Connection = psycopg.AsyncConnection[Any]
+Connection = Link | psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 
 NO_LEASE = "OL003"
@@ -176,9 +176,8 @@ async def claim_runs(connection: Connection, worker_id: UUID, limit: int, spare:
 
     Raises psycopg.Error with sqlstate ``NO_LEASE`` where the worker's lease has ended.
     """
-    async with connection.cursor(row_factory=class_row(Claim)) as cursor:
-        await cursor.execute("SELECT * FROM doors.claim_runs(%s, %s, %s)", (worker_id, limit, spare))
-        return await cursor.fetchall()
+    cursor = await connection.execute("SELECT * FROM doors.claim_runs(%s, %s, %s)", (worker_id, limit, spare))
+    return [Claim(*row) for row in await cursor.fetchall()]
 
 
 async def release_run(connection: Connection, claim: Claim, worker_id: UUID, *, after_s: float | None = None) -> bool:
@@ -199,9 +198,8 @@ async def held_runs(connection: Connection, worker_id: UUID) -> list[tuple[UUID,
 
 async def due_timers(connection: Connection, limit: int = 1000) -> Timers:
     """Make due timers claimable (a claim does so too) and tell when the next one is. Worker and scheduler."""
-    async with connection.cursor(row_factory=class_row(Timers)) as cursor:
-        await cursor.execute("SELECT * FROM doors.due_timers(%s)", (limit,))
-        return await cursor.fetchone() or Timers(0, None)
+    cursor = await connection.execute("SELECT * FROM doors.due_timers(%s)", (limit,))
+    return Timers(*(await cursor.fetchall())[0])
 
 
 async def register_worker(
@@ -225,9 +223,8 @@ async def drop_worker(connection: Connection, worker_id: UUID) -> int:
 
 async def reap_dead_workers(connection: Connection) -> Reaped:
     """Make claimable what workers without a valid lease still hold."""
-    async with connection.cursor(row_factory=class_row(Reaped)) as cursor:
-        await cursor.execute("SELECT * FROM doors.reap_dead_workers()")
-        return await cursor.fetchone() or Reaped(0, 0)
+    cursor = await connection.execute("SELECT * FROM doors.reap_dead_workers()")
+    return Reaped(*(await cursor.fetchall())[0])
 
 
 async def take_lead(connection: Connection, name: str, holder: UUID, ttl_s: float) -> int | None:
@@ -275,9 +272,8 @@ async def drop_empty_partitions(connection: Connection, months_behind: int = 1) 
 
 async def metrics(connection: Connection) -> QueueMetrics:
     """Numbers over all clients. Each login role."""
-    async with connection.cursor(row_factory=class_row(QueueMetrics)) as cursor:
-        await cursor.execute("SELECT * FROM doors.metrics()")
-        return await cursor.fetchone() or QueueMetrics(0, 0, 0, 0, 0.0, 0, 0, 0)
+    cursor = await connection.execute("SELECT * FROM doors.metrics()")
+    return QueueMetrics(*(await cursor.fetchall())[0])
 
 
 async def queue_metrics(session: AsyncSession) -> QueueMetrics:
@@ -295,6 +291,5 @@ async def _one(session: AsyncSession, kind: type[T], statement: str, *values: An
 
 
 async def _value(connection: Connection, statement: str, values: tuple[Any, ...]) -> Any:
-    async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(statement, values)
-        return await cursor.fetchone()
+    cursor = await connection.execute(statement, values)
+    return (await cursor.fetchall())[0][0]

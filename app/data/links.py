@@ -1,44 +1,25 @@
-"""Connections in autocommit that wait for their next statement: for what is a whole transaction in one round trip.
+"""Connections that wait for their next round trip: for what is a whole transaction in one.
 
-SQLAlchemy's pool gives a connection back with a rollback and speaks to it through a cursor of its own; around a
+SQLAlchemy's pool gives a connection back with a rollback, psycopg's looks after each in several ways; around a
 statement of a tenth of a millisecond, that is most of the time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-import psycopg
-from psycopg.pq import TransactionStatus
+from app.data.link import Link
 
-Connection = psycopg.AsyncConnection[Any]
 _OLDEST_S = 1800.0
-
-
-class Link:
-    """A connection with cursors that are used again: psycopg takes a fifth of a statement's time to make one."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.opened = time.monotonic()
-        self._cursors: list[psycopg.AsyncCursor[Any]] = []
-
-    def cursors(self, count: int) -> list[psycopg.AsyncCursor[Any]]:
-        """As many cursors. What they held is gone, so whoever has the connection fetches before giving it back."""
-        while len(self._cursors) < count:
-            self._cursors.append(self.connection.cursor())
-        return self._cursors[:count]
 
 
 class Links:
     """At most ``most`` connections of one event loop, each opened by ``connect``; the one used last is taken first."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Link]], most: int) -> None:
         self._connect = connect
         self._room = asyncio.Semaphore(most)
         self._idle: list[Link] = []
@@ -51,27 +32,20 @@ class Links:
             try:
                 yield link
             finally:
-                if link.connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                if link.lost:  # broken, or in the middle of something that was cancelled
+                    await link.close()
+                else:
                     self._idle.append(link)
-                else:  # broken, or in the middle of something that was cancelled
-                    await link.connection.close()
 
     async def _take(self) -> Link:
         while self._idle:
             link = self._idle.pop()
-            if time.monotonic() - link.opened < _OLDEST_S and _is_quiet(link.connection):
+            if not link.lost and time.monotonic() - link.opened < _OLDEST_S and link.is_quiet:
                 return link
-            await link.connection.close()
-        return Link(await self._connect())
+            await link.close()
+        return await self._connect()
 
     async def close(self) -> None:
         """Close what waits; what is in use closes with its block's end."""
         while self._idle:
-            await self._idle.pop().connection.close()
-
-
-def _is_quiet(connection: Connection) -> bool:
-    """Whether the server has said nothing while the connection waited: it does so only to end it."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return not poll.poll(0)
+            await self._idle.pop().close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +12,7 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.settings import Role, Settings, get_settings
+from app.data.link import Link
 from app.data.links import Links
 
 
@@ -25,6 +25,8 @@ class Route(StrEnum):
 
 # After how many times a connection prepares a statement.
 _PREPARED_AFTER = 5
+# A link is asked for by somebody who waits: a server that does not answer is told soon.
+_CONNECT_S = 5
 
 
 async def prepare(connection: psycopg.AsyncConnection[Any], wanted: bool | None) -> None:
@@ -87,7 +89,7 @@ class Database:
         """Connections to the primary for the running event loop, each statement on them a transaction of its own."""
         loop = get_running_loop()
         if loop not in self._links:
-            self._links[loop] = Links(partial(self._connect, self.dsn, autocommit=True), self._pool_size)
+            self._links[loop] = Links(self._link, self._pool_size)
         return self._links[loop]
 
     async def dispose(self) -> None:
@@ -97,9 +99,17 @@ class Database:
         for engine in self._engines.pop(get_running_loop(), {}).values():
             await engine.dispose()
 
-    async def _connect(self, dsn: str, *, autocommit: bool) -> psycopg.AsyncConnection[Any]:
+    async def _link(self) -> Link:
+        made = await self._connect(self.dsn, autocommit=True, connect_timeout=_CONNECT_S)
+        prepares = made.prepare_threshold is not None
+        if prepares:
+            # What goes over links looks things up by their keys. To plan that anew for each value takes longer.
+            await made.execute("SET plan_cache_mode = force_generic_plan")
+        return Link(made, prepares=prepares)
+
+    async def _connect(self, dsn: str, **options: Any) -> psycopg.AsyncConnection[Any]:
         made = await psycopg.AsyncConnection.connect(
-            dsn, autocommit=autocommit, prepare_threshold=None, application_name=self._name
+            dsn, prepare_threshold=None, application_name=self._name, **options
         )
         await prepare(made, self._prepares)
         return made

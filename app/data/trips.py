@@ -1,8 +1,8 @@
 """Statements that make one transaction in one round trip: for what every request does.
 
 A session (:mod:`app.data.session`) is for work that reads and then writes. Where all statements are known beforehand,
-they go to the server together, in one of psycopg's pipelines: what lies between two of its synchronisations is one
-transaction, so the client that the first statement sets holds for the others and for no more.
+they go to the server together (:mod:`app.data.link`), so the client that the first statement sets holds for the others
+and for no more.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.data.links import Link
+from app.data.link import Link, Rows, Values
 from app.data.routing import Database, database
 from app.data.session import SET_TENANT, CommitUnknown, client_of
 
-Rows = list[tuple[Any, ...]]
-
 
 class Ask(NamedTuple):
-    """A statement with psycopg's placeholders, and their values."""
+    """A statement with psycopg's ``%s``, and their values."""
 
     statement: str
-    values: Sequence[Any] | dict[str, Any]
+    values: Values
 
 
 async def tenant_trip(
@@ -61,23 +59,12 @@ async def _trip(asks: Sequence[Ask], on: Database | None, *, writes: bool) -> tu
     link: Link | None = None
     try:
         async with (on or database()).links().link() as link:
-            return await _carried(link, asks)
+            return await link.trip(asks)
     except psycopg.Error as error:
-        lost = link is None or link.connection.closed
+        lost = link is None or link.lost
         if lost and link and writes:
             raise CommitUnknown("the connection was lost before the answer came") from error
         raise _told(error, lost=lost) from error
-
-
-async def _carried(link: Link, asks: Sequence[Ask]) -> tuple[Rows, ...]:
-    cursors = link.cursors(len(asks))
-    if len(asks) == 1:
-        await cursors[0].execute(*asks[0])
-    else:
-        async with link.connection.pipeline():
-            for cursor, ask in zip(cursors, asks, strict=True):
-                await cursor.execute(*ask)
-    return tuple([await cursor.fetchall() for cursor in cursors])
 
 
 def _told(error: psycopg.Error, *, lost: bool) -> DBAPIError:

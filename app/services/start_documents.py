@@ -12,10 +12,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.core.errors import Missing, OpsloomError, Problem, Stale
+from app.data.link import Rows
 from app.data.models.runs import Run
 from app.data.models.workflows import Workflow
 from app.data.repositories.version_ground import reading
-from app.data.trips import Ask, Rows, in_session
+from app.data.trips import Ask, in_session
 from app.engine.core.document import Document, canonical, content_hash, parse_document
 from app.services import workflow_checks, workflow_versions
 from app.services.inputs import Checker

@@ -12,9 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.core.errors import Stale
+from app.data.link import Rows
 from app.data.retry import constraint
 from app.data.session import tenant_session
-from app.data.trips import Ask, Rows, in_session
+from app.data.trips import Ask, in_session
 
 Mode = Literal["plan", "apply"]
 _KEY_CONSTRAINT = "runs_idempotency_key"

@@ -9,11 +9,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.context import Context
 from app.core.errors import Unavailable
 from app.core.settings import get_settings
+from app.data.link import Rows
 from app.data.models.runs import Run
 from app.data.repositories import audit
 from app.data.repositories.runs import NewRun, queueing, queueing_told
 from app.data.session import CommitUnknown, after_commit, run_hook
-from app.data.trips import Ask, Rows, in_session, tenant_trip
+from app.data.trips import Ask, in_session, tenant_trip
 from app.engine.runtime.wakeup import wake
 
 Json = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
 from app.core.clock import utcnow
 from app.core.ids import new_id
+from app.data.routing import Database
 from app.engine.runtime import dispatch
 from app.engine.runtime.dispatch import Dispatch
 from app.services import runs
@@ -57,12 +57,13 @@ async def test_a_run_given_back_by_a_wrong_clock_is_not_put_off(
     tenant = await make_tenant(NO_POLICY)
     flow = await tenant.publish(chain("Given back", {"id": "n", "type": "flow.noop"}))
     run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply")
-    async with AsyncConnectionPool(web.dsn("worker"), min_size=1, kwargs={"autocommit": True}) as pool:
-        mine = Dispatch(pool, new_id())
-        await mine.register("somebody", 60)
-        for give_back in (mine.release, lambda claim, **_: mine.let_go(claim.client_id, claim.run_id)):
-            (claim,) = [found for found in await mine.claim(32) if found.run_id == run_id]
-            await give_back(claim, retry_after_s=0)
-            with psycopg.connect(web.superuser_dsn) as link:
-                query = "SELECT ready_at <= now() + interval '1 minute' FROM run_queue WHERE run_id = %s"
-                assert link.execute(query, (run_id,)).fetchone() == (True,)
+    database = Database(web.dsn("worker"))
+    mine = Dispatch(database.links(), new_id())
+    await mine.register("somebody", 60)
+    for give_back in (mine.release, lambda claim, **_: mine.let_go(claim.client_id, claim.run_id)):
+        (claim,) = [found.claim for found in await mine.claim(32) if found.claim.run_id == run_id]
+        await give_back(claim, retry_after_s=0)
+        with psycopg.connect(web.superuser_dsn) as link:
+            query = "SELECT ready_at <= now() + interval '1 minute' FROM run_queue WHERE run_id = %s"
+            assert link.execute(query, (run_id,)).fetchone() == (True,)
+    await database.dispose()

@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
 from app.core.context import Context, system_actor
 from app.data.commits import Write, Written, engine_commit_many, wake_run
@@ -35,8 +34,9 @@ async def claims(superuser: Connection, first: Company, second: Company, worker:
 
 @pytest.fixture
 async def store(own: TestStack, worker: Worker) -> AsyncIterator[Store]:
-    async with AsyncConnectionPool(own.dsn("worker"), min_size=1, kwargs={"autocommit": True}, open=False) as pool:
-        yield Store(pool, worker.id)
+    database = Database(own.dsn("worker"))
+    yield Store(database.links(), worker.id)
+    await database.dispose()
 
 
 def told(claim: Claim, action: str = "tried") -> audit.Entry:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
 from app.core.ids import new_id
-from app.engine.runtime.dispatch import Claim, Dispatch
+from app.data.routing import Database
+from app.engine.runtime.dispatch import Claim, Dispatch, Taken
 from app.engine.runtime.pump import Pump
 from app.services import runs
 from tests.engine.kit import NO_POLICY, chain, make_tenant, off_loop, wait_until
@@ -39,13 +39,13 @@ class _Walk:
 
 @pytest.fixture
 async def dispatch(web: TestStack) -> AsyncIterator[Dispatch]:
-    kwargs = {"autocommit": True, "prepare_threshold": None}
-    async with AsyncConnectionPool(web.dsn("worker"), min_size=1, kwargs=kwargs, open=False) as pool:
-        found = Dispatch(pool, new_id())
-        await found.register("pump-under-test", 60)
-        yield found
-        with psycopg.connect(web.dsn("worker"), autocommit=True) as link:
-            link.execute("SELECT doors.drop_worker(%s)", (found.worker_id,))
+    database = Database(web.dsn("worker"))
+    found = Dispatch(database.links(), new_id())
+    await found.register("pump-under-test", 60)
+    yield found
+    with psycopg.connect(web.dsn("worker"), autocommit=True) as link:
+        link.execute("SELECT doors.drop_worker(%s)", (found.worker_id,))
+    await database.dispose()
 
 
 async def ready_run() -> None:
@@ -57,11 +57,11 @@ async def ready_run() -> None:
 async def test_a_run_that_was_claimed_and_is_walked_by_nobody_is_given_back(web: TestStack, dispatch: Dispatch) -> None:
     """As if the answer to the claim had been lost with its connection."""
     await ready_run()
-    (claim, *_) = await dispatch.claim(50)
+    (lost, *_) = await dispatch.claim(50)
     begun: list[Claim] = []
-    pump = Pump(dispatch, lambda found: _Walk(dispatch, found, begun))
+    pump = Pump(dispatch, lambda found: _Walk(dispatch, found.claim, begun))
     task = asyncio.create_task(pump.run())
-    known = [claim.run_id]
+    known = [lost.claim.run_id]
     await off_loop(wait_until, lambda: [found.run_id for found in begun if found.run_id in known], 10, "the stray")
     pump.stop()
     await task
@@ -73,8 +73,8 @@ async def test_a_run_claimed_again_while_its_last_walk_ends_is_still_known(web: 
     begun: list[Claim] = []
     walks: dict[int, _Walk] = {}
 
-    def begin(claim: Claim) -> _Walk:
-        walks[len(walks)] = walk = _Walk(dispatch, claim, begun)
+    def begin(found: Taken) -> _Walk:
+        walks[len(walks)] = walk = _Walk(dispatch, found.claim, begun)
         return walk
 
     pump = Pump(dispatch, begin)

@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.data.trips import Ask, Rows, in_session, tenant_trip
+from app.data.link import Rows
+from app.data.trips import Ask, in_session, tenant_trip
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.engine.runtime.channel import Announcer
 from app.engine.runtime.clients import Clients, OpenClient
-from app.engine.runtime.dispatch import Claim
+from app.engine.runtime.dispatch import Taken
 from app.engine.runtime.pace import Pace
 from app.engine.runtime.record import Record
 from app.engine.runtime.store import Store
@@ -28,8 +28,8 @@ class Engine:
     def clients(self, record: Record) -> Clients:
         return Clients(record.context, self.open_client, self.pace, record.connections)
 
-    def begin(self, claim: Claim) -> Any:
+    def begin(self, taken: Taken) -> Any:
         """The walk of a claimed run."""
         from app.engine.runtime.walk import RunWalk
 
-        return RunWalk(self, claim)
+        return RunWalk(self, taken)

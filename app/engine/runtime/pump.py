@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from app.engine.runtime.dispatch import Claim, Dispatch, FenceLost, LeaseLost
+from app.engine.runtime.dispatch import Claim, Dispatch, FenceLost, LeaseLost, Taken
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Walk(Protocol):
 class Pump:
     """Claims and walks until it is stopped. ``capacity`` bounds the runs that are walked at the same time."""
 
-    def __init__(self, dispatch: Dispatch, begin: Callable[[Claim], Walk], capacity: int = 64) -> None:
+    def __init__(self, dispatch: Dispatch, begin: Callable[[Taken], Walk], capacity: int = 64) -> None:
         self._dispatch = dispatch
         self._begin = begin
         self._capacity = capacity
@@ -108,8 +108,6 @@ class Pump:
             self.lease_lost = self._stopping = True
         except Exception as error:
             log.warning("pump.database_away", error=type(error).__name__)
-            with suppress(Exception):
-                await self._dispatch.heal()
 
     async def _claim_all(self) -> None:
         self._more = True
@@ -117,15 +115,15 @@ class Pump:
             wanted = min(free, _CLAIM_AT_ONCE)
             ordinary = max(0, free - self._capacity // _KEPT_FREE)
             spare = max(0, wanted - ordinary)
-            claims = await self._dispatch.claim(wanted, spare=spare)
-            for claim in claims:
-                self._start(claim)
-            if len(claims) < wanted:
+            found = await self._dispatch.claim(wanted, spare=spare)
+            for taken in found:
+                self._start(taken)
+            if len(found) < wanted:
                 self._more = spare > 0
                 return  # that was all there is for us
 
-    def _start(self, claim: Claim) -> None:
-        walk = self._begin(claim)
+    def _start(self, taken: Taken) -> None:
+        claim, walk = taken.claim, self._begin(taken)
         task = asyncio.create_task(self._walk(claim, walk), name=f"run {claim.run_id}")
         self._walks[(claim.client_id, claim.run_id)] = (claim, walk, task)
         task.add_done_callback(lambda task: self._ended(claim, walk, task))

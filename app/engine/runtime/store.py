@@ -10,11 +10,12 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.data.commits import RunLost, Write, Written, engine_commit, engine_commit_many, engine_load
+from app.data.link import Link
+from app.data.links import Links
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.events import Event
@@ -55,8 +56,8 @@ def event_rows(events: Sequence[Numbered]) -> list[dict[str, Any]]:
 class Store:
     """What walks read and write; what several of them do at the same moment is one statement."""
 
-    def __init__(self, pool: AsyncConnectionPool, worker_id: UUID) -> None:
-        self._pool = pool
+    def __init__(self, links: Links, worker_id: UUID) -> None:
+        self._links = links
         self._worker_id = worker_id
         self._loads = Together(self._load_all)
         self._writes = Together(self._write_all)
@@ -82,8 +83,8 @@ class Store:
         return found
 
     async def _load(self, claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
-        async with self._pool.connection() as connection:
-            return await engine_load(connection, claims)
+        async with self._links.link() as link:
+            return await engine_load(link, claims)
 
     def parameters(
         self,
@@ -139,8 +140,8 @@ class Store:
         found: list[Written | None] = [None] * len(writes)
         if len(writes) > 1:
             try:
-                async with self._pool.connection() as connection:
-                    found = await engine_commit_many(connection, self._worker_id, writes)
+                async with self._links.link() as link:
+                    found = await engine_commit_many(link, self._worker_id, writes)
             except Exception as error:
                 if _is_cut_off(error):
                     raise  # whether it was written, nobody knows
@@ -152,15 +153,15 @@ class Store:
 
     async def _alone(self, write: Write) -> Written | Exception:
         try:
-            async with self._pool.connection() as connection:
-                written = await self._put(connection, write)
+            async with self._links.link() as link:
+                written = await self._put(link, write)
         except Exception as error:
             return error
         return _with_signers([write], [written])[0] or written
 
-    async def _put(self, connection: Any, write: Write) -> Written:
+    async def _put(self, link: Link, write: Write) -> Written:
         try:
-            return await engine_commit(connection, self._worker_id, write)
+            return await engine_commit(link, self._worker_id, write)
         except RunLost as error:
             raise FenceLost from error
 

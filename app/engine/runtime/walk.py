@@ -13,7 +13,7 @@ from app.engine.core.seal import differences
 from app.engine.core.transitions import fold
 from app.engine.runtime.aftermath import aftermath
 from app.engine.runtime.batch import BatchWalk, dropping
-from app.engine.runtime.dispatch import Claim, FenceLost, Woken
+from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import cancelled, ended, finish
 from app.engine.runtime.engine import Engine
@@ -24,7 +24,7 @@ from app.engine.runtime.own import OwnVariables
 from app.engine.runtime.pace import HeldBack
 from app.engine.runtime.perform import Performer
 from app.engine.runtime.planner import Patience, PlanAgain, Planner, seal_of
-from app.engine.runtime.record import Record, StoredPlan
+from app.engine.runtime.record import Record, StoredPlan, parse_record
 from app.engine.runtime.slots import LOOK_AGAIN_S, leave, rule_of, take
 from app.engine.runtime.stage import Stage, error_json
 from app.engine.runtime.trouble import OURS, is_away
@@ -41,11 +41,12 @@ _MOST_FAULTS = 4
 class RunWalk:
     """Walks one run. ``nudge`` says that something was asked of it; ``stop`` lets it end after the steps in hand."""
 
-    def __init__(self, engine: Engine, claim: Claim) -> None:
+    def __init__(self, engine: Engine, taken: Taken) -> None:
         self._engine = engine
-        self._claim = claim
+        self._claim = taken.claim
+        self._loaded = taken.loaded
         self._drive: Drive | None = None
-        self._planning = Interruptible(claim.wakeups)
+        self._planning = Interruptible(taken.claim.wakeups)
         self._stopping = False
         self._journal: Journal | None = None
         self._limited = True
@@ -80,7 +81,8 @@ class RunWalk:
 
     async def _go(self) -> None:
         try:
-            record = await self._engine.store.load(self._claim)
+            loaded, self._loaded = self._loaded, None  # as of the claim; whoever looks again loads it again
+            record = parse_record(loaded) if loaded else await self._engine.store.load(self._claim)
         except OURS:
             raise
         except Exception as error:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import structlog
@@ -20,8 +20,7 @@ import uvloop
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, SimpleWorker
-from rq.exceptions import DeserializationError, StopRequested
-from rq.job import Job
+from rq.exceptions import DequeueTimeout, StopRequested
 from rq.serializers import JSONSerializer
 
 from app.core.ids import new_id
@@ -30,7 +29,7 @@ from app.engine.runtime import jobs
 from app.engine.runtime.dispatch import Dispatch
 from app.engine.runtime.lease import LEASE_TTL_S
 from app.engine.runtime.pump import Pump
-from app.engine.runtime.wakeup import QUEUE_NAME, WAKE_FUNCTION
+from app.engine.runtime.wakeup import QUEUE_NAME
 
 log = structlog.get_logger(__name__)
 
@@ -42,19 +41,27 @@ _SIGN_EVERY_S = 15.0
 
 
 class Wakeups(Queue):
-    """Hears a wake-up as soon as it comes out of Redis. What there is of it besides is read afterwards, and would tell
-    no more than that somebody is to look."""
+    """Hears wake-ups. What comes out of Redis says that somebody is to look, whatever it is called: it is neither read
+    nor performed."""
 
     @classmethod
-    def lmove(cls, connection: Redis, queue_key: str, timeout: int | None) -> Any:
-        found = super().lmove(connection, queue_key, timeout)
-        if found:
+    def dequeue_any(cls, queues: Iterable[Queue], timeout: int | None, connection: Redis, *_: Any, **__: Any) -> None:
+        """Look as often as there are wake-ups: those there are, or the first that comes within ``timeout`` seconds.
+
+        Raises DequeueTimeout where it was told to wait: it is to be asked again.
+        """
+        keys = [queue.key for queue in queues]
+        if timeout is None:
+            while any(connection.lpop(key) for key in keys):
+                jobs.look()
+            return
+        if connection.blpop(keys, timeout):
             jobs.look()
-        return found
+        raise DequeueTimeout(timeout, keys)
 
 
 class WakeableWorker(SimpleWorker):
-    """Hears wake-ups and runs nothing, whatever is found in Redis."""
+    """A worker as RQ knows it, which performs nothing."""
 
     queue_class = Wakeups
     max_connection_wait_time = 1.0
@@ -70,33 +77,11 @@ class WakeableWorker(SimpleWorker):
         self.stopping.set()
         super().request_stop(signum, frame)
 
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Take a wake-up away, which was heard already: registries, results and callbacks are for jobs that carry
-        something, and cost ten times what looking costs."""
-        if not _is_wakeup(job):
-            log.error("worker.job_refused", job_id=job.id)
-        with self.connection.pipeline(transaction=False) as pipeline:
-            pipeline.lrem(queue.intermediate_queue.key, 1, job.id)
-            pipeline.delete(job.key)
-            pipeline.execute()
-
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """A sign of life now and then: RQ gives three for each job, of three commands each. One counts for minutes."""
+        """A sign of life now and then: RQ gives one whenever it has heard something. One counts for minutes."""
         if pipeline is not None or time.monotonic() >= self._next_sign:
             super().heartbeat(timeout, pipeline)
             self._next_sign = time.monotonic() + _SIGN_EVERY_S
-
-    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
-        """Tell what is new only: RQ says "idle" before each job."""
-        if pipeline is not None or state != self.get_state():
-            super().set_state(state, pipeline)
-
-
-def _is_wakeup(job: Job) -> bool:
-    try:
-        return job.func_name == WAKE_FUNCTION and not job.args and not job.kwargs
-    except DeserializationError:
-        return False
 
 
 class LeaseKeeper:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.engine.runtime import pump as module
-from app.engine.runtime.dispatch import Claim, Dispatch
+from app.engine.runtime.dispatch import Claim, Dispatch, Taken
 from app.engine.runtime.pump import Pump
 
 
@@ -20,11 +20,11 @@ class Queue:
         self.ready = ready
         self.looks = 0
 
-    async def claim(self, limit: int, spare: int = 0) -> list[Claim]:
+    async def claim(self, limit: int, spare: int = 0) -> list[Taken]:
         self.looks += 1
         taken = min(limit, self.ready)
         self.ready -= taken
-        return [Claim(uuid4(), uuid4(), 1, 0) for _ in range(taken)]
+        return [Taken(Claim(uuid4(), uuid4(), 1, 0)) for _ in range(taken)]
 
     async def wakeups(self) -> list[Any]:
         return []
@@ -49,7 +49,7 @@ def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def looks(queue: Queue, *, leads_on: bool) -> int:
     """How often the pump looked until nothing more happened."""
-    pump = Pump(cast(Dispatch, queue), lambda claim: Walk(leads_on=leads_on), capacity=64)
+    pump = Pump(cast(Dispatch, queue), lambda found: Walk(leads_on=leads_on), capacity=64)
     task = asyncio.create_task(pump.run())
     for _ in range(400):
         await asyncio.sleep(0)
