@@ -31,7 +31,8 @@ _OVER = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class Announcer:
-    """Publishes how far runs have come, at most once in 40 ms for each, from one task. An end is told at once."""
+    """Publishes how far runs have come, at most once in 40 ms for each, from one task. An end is told at once, so that a
+    run that is over sooner is told of once."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis = Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
@@ -53,6 +54,9 @@ class Announcer:
     async def _publish_forever(self) -> None:
         while True:
             await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_COALESCE_S):
+                    await self._ended.wait()
             self._wake.clear()
             self._ended.clear()
             news, self._news = self._news, {}
@@ -62,9 +66,6 @@ class Announcer:
                 log.warning("announce.failed", error=type(error).__name__)
             if any(state in _OVER for _, state in news.values()):
                 await asyncio.sleep(_BETWEEN_ENDS_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_COALESCE_S):
-                    await self._ended.wait()
 
     async def _publish(self, news: dict[tuple[UUID, UUID], tuple[int, str]]) -> None:
         told = [(str(client_id), str(run_id), *how_far) for (client_id, run_id), how_far in news.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
@@ -63,6 +64,7 @@ async def finish(
         if noted:
             journal.take_back(before)
         raise
+    await asyncio.sleep(0)  # whoever waits for the run is told first
     log.info("run.ended", kind=record.kind, mode=record.mode, state=outcome, code=(reason or {}).get("code"))
     metrics.workflow_executions.labels(record.mode, outcome, record.client["slug"]).inc()
     if record.run["parent"] or after or record.run["extra"].get("concurrency"):
