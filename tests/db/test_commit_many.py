@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from app.core.context import Context, system_actor
-from app.data.commits import Write, Written, engine_commit_many, wake_run
+from app.data.commits import Write, Written, engine_commit, engine_commit_many, wake_run
 from app.data.doors import Claim
 from app.data.repositories import audit
 from app.data.routing import Database
@@ -80,8 +80,13 @@ async def test_what_is_lost_or_mixed_up_is_not_written_and_the_rest_is(
 
 async def test_nothing_is_written_without_a_lease(superuser: Connection, worker: Worker, claims: list[Claim]) -> None:
     await superuser.execute("UPDATE worker_leases SET expires_at = now() WHERE worker_id = %s", [worker.id])
-    assert await engine_commit_many(worker.connection, worker.id, [write(each) for each in claims]) == [None, None]
-    assert await kept(superuser, claims[0]) == (0, 0)
+    ends = {"run_patch": {"state": "succeeded", "finished": True}, "queue_patch": {"done": True, "wakeups": 0}}
+    writes = [write(claims[0], **ends), write(claims[1]), write(claims[1], 2, queue_patch={"release": True})]
+    assert await engine_commit_many(worker.connection, worker.id, writes) == [None, None, None]
+    assert [await kept(superuser, claim) for claim in claims] == [(0, 0), (0, 0)]
+    assert await value(superuser, "SELECT state FROM runs WHERE id = %s", claims[0].run_id) == "queued"
+    held = "SELECT count(*) FROM run_queue WHERE worker_id = %s"
+    assert await value(superuser, held, worker.id) == 2
 
 
 async def test_a_run_that_somebody_has_locked_holds_up_no_other(
@@ -153,6 +158,17 @@ async def test_a_run_with_a_concurrency_key_ends_by_itself(
     ends = [write(claim, queue_patch={"done": True, "wakeups": 0}) for claim in claims]
     assert await engine_commit_many(worker.connection, worker.id, ends) == [None, Written(0, 1)]
     assert (await kept(superuser, keyed), await kept(superuser, other)) == ((0, 0), (1, 1))
+    assert await engine_commit(worker.connection, worker.id, ends[0]) == Written(0, 1)
+    assert await value(superuser, "SELECT count(*) FROM run_queue WHERE run_id = %s", keyed.run_id) == 0
+
+
+async def test_what_a_concurrency_key_holds_up_is_not_what_goes_on(
+    superuser: Connection, worker: Worker, claims: list[Claim]
+) -> None:
+    """Only an end wakes another one: a run that has its key's slot writes and rests in company."""
+    await superuser.execute("UPDATE run_queue SET slot = 'k', slot_held = true WHERE run_id = %s", [claims[0].run_id])
+    rests = [write(claims[0], queue_patch={"release": True, "wakeups": 0}), write(claims[1])]
+    assert await engine_commit_many(worker.connection, worker.id, rests) == [Written(0, 1), Written(0, 1)]
 
 
 async def test_only_the_worker_may_call_it(connect: Connect, worker: Worker, claims: list[Claim]) -> None:

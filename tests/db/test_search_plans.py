@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ async def fill(superuser: Connection, of: Company) -> None:
 async def plan(connection: Connection, of: Company, statement: str, **values: object) -> str:
     """The plan as the web process gets it, as text."""
     named = statement
-    for name in ("client", "low", "high", "most", "words", "before", "bite", "targets", "run", "seq"):
+    for name in ("client", *values):
         named = named.replace(f":{name}", f"%({name})s")
     async with connection.transaction():
         await connection.execute("SELECT set_config('app.current_tenant', %s, true)", [str(of.client_id)])
@@ -113,3 +114,24 @@ async def test_failed_runs_are_read_by_their_index(superuser: Connection, connec
     found = await plan(await connect("web"), crowd, statement)
     assert "runs_outcome" in found
     assert "Sort" not in found
+
+
+async def test_runs_of_a_time_are_read_by_their_ids(superuser: Connection, connect: Connect, crowd: Company) -> None:
+    """Their order is that of time, so that no index over when they were made is needed."""
+    await fill(superuser, crowd)
+    wanted = run_search.Wanted(crowd.client_id, since=utcnow() - timedelta(hours=1), until=utcnow())
+    [made, young, _, old] = run_search._conditions(wanted)
+    statement = (
+        "SELECT id FROM runs WHERE client_id = :client AND parent IS NULL AND created_at >= :since AND id >= :young"
+        " AND id < :old ORDER BY id DESC LIMIT 50"
+    )
+    values = {"since": made.right.value, "young": young.right.value, "old": old.right.value}
+    found = await plan(await connect("web"), crowd, statement, **values)
+    assert scans(found, "runs") == {"Index Scan by a condition"}
+    assert "Sort" not in found
+
+
+async def test_the_run_of_a_key_is_read_by_its_index(superuser: Connection, connect: Connect, crowd: Company) -> None:
+    await fill(superuser, crowd)
+    statement = "SELECT id FROM runs WHERE client_id = :client AND idempotency_key = :key"
+    assert "runs_idempotency_key" in await plan(await connect("web"), crowd, statement, key="k")

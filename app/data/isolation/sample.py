@@ -83,7 +83,7 @@ def _in_order(tables: list[str], columns: dict[str, list[Column]], keys: dict[st
 
 def _value(column: Column) -> Any:
     for check in column.checks:
-        choice = re.search(rf"\(?{column.name} = ANY \(ARRAY\['([^']*)'", check)
+        choice = re.search(rf"\(?{column.name} = ANY \((?:ARRAY\['|'{{)([^',}}]*)", check)
         if choice:
             return choice.group(1)
     mark = new_id()
