@@ -37,6 +37,7 @@ def _spare_what_stays() -> None:
 
 async def build(settings: Settings, worker_id: UUID) -> Built:
     """The engine of one worker, on the running event loop."""
+    from app.engine.runtime.walk import RunWalk
     from app.services.connections import open_client
 
     # Each statement of the engine itself is a transaction of its own.
@@ -56,7 +57,7 @@ async def build(settings: Settings, worker_id: UUID) -> Built:
         wake=partial(wake, settings.redis_url),
     )
     dispatch = Dispatch(links, worker_id)
-    pump = Pump(dispatch, engine.begin)
+    pump = Pump(dispatch, partial(RunWalk, engine))
 
     async def close() -> None:
         await announcer.aclose()

@@ -7,7 +7,6 @@ from typing import Any
 
 from app.engine.runtime.channel import Announcer
 from app.engine.runtime.clients import Clients, OpenClient
-from app.engine.runtime.dispatch import Taken
 from app.engine.runtime.pace import Pace
 from app.engine.runtime.record import Record
 from app.engine.runtime.store import Store
@@ -27,9 +26,3 @@ class Engine:
 
     def clients(self, record: Record) -> Clients:
         return Clients(record.context, self.open_client, self.pace, record.connections)
-
-    def begin(self, taken: Taken) -> Any:
-        """The walk of a claimed run."""
-        from app.engine.runtime.walk import RunWalk
-
-        return RunWalk(self, taken)
