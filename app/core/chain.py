@@ -27,6 +27,7 @@ FORMAT = "opsloom-audit@1"
 GENESIS = bytes(32)
 _KEY_PREFIX = "ed25519:"
 _LARGEST_EXACT = 2**53 - 1
+_LISTS = (list, tuple, set, frozenset)
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,15 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) and abs(value) <= _LARGEST_EXACT else str(value)
     if isinstance(value, Mapping):
         return {_text(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _LISTS):
         return [_plain(item) for item in value]
     return timestamp(value) if isinstance(value, datetime) else _text(str(value))
 
 
 def _text(value: str) -> str:
     """PostgreSQL stores neither NUL nor half a surrogate pair."""
+    if value.isascii() and "\0" not in value:
+        return value
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 Json = Mapping[str, Any]
@@ -24,11 +25,17 @@ class _Event:
     def to_json(self) -> dict[str, Any]:
         """The event as stored."""
         found: dict[str, Any] = {"kind": self.kind}
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if part.default is MISSING or value != part.default:
-                found[part.name] = list(value) if isinstance(value, tuple) else value
+        for name, default in _parts(self.kind):
+            value = getattr(self, name)
+            if default is MISSING or value != default:
+                found[name] = list(value) if isinstance(value, tuple) else value
         return found
+
+
+@cache
+def _parts(kind: str) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of the fields of events of this kind."""
+    return tuple((part.name, part.default) for part in fields(_KINDS[kind]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +237,7 @@ def event_from_json(stored: Json) -> Event:
     kind = _KINDS.get(str(stored.get("kind")))
     if kind is None:
         raise ValueError(f"this version does not know run events of kind {stored.get('kind')!r}")
-    known = {part.name for part in fields(kind)}
-    values = {name: value for name, value in stored.items() if name in known}
+    values = {name: stored[name] for name, _ in _parts(kind.kind) if name in stored}
     for name in _TUPLES & values.keys():
         values[name] = tuple(values[name])
     found: Event = kind(**values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from app.engine.core.events import Outcome
 from app.engine.core.graph import Graph
@@ -161,16 +162,29 @@ def places(bits: int) -> Iterator[int]:
 
 def initial(graph: Graph, only: str | None = None) -> RunState:
     """The state before anything happened. With ``only``, one step runs by itself and all others count as skipped."""
-    arrivals = Vector.of(Arrivals() for _ in graph.order)
     if only is not None:
-        return _alone(graph, graph.nodes[only].index, arrivals)
-    ready = to_skip = 0
-    for node in graph.by_index:
-        if not node.incoming:
-            ready |= (not node.node.disabled) << node.index
-            to_skip |= node.node.disabled << node.index
-    states = Vector.of(PENDING for _ in graph.order)
+        return _alone(graph, graph.nodes[only].index, Vector.of(Arrivals() for _ in graph.order))
+    states, arrivals, ready, to_skip = _untouched(graph)
     return RunState(graph, states, arrivals, ready=ready, to_skip=to_skip, left=len(graph.order))
+
+
+_Untouched = tuple[Vector["NodeState"], Vector["Arrivals"], int, int]
+# Runs of one document share its graph. Kept without the state itself, which would keep the graph.
+_untouched_of: WeakKeyDictionary[Graph, _Untouched] = WeakKeyDictionary()
+
+
+def _untouched(graph: Graph) -> _Untouched:
+    """States, arrivals, and the sets of what is ready and what is to be skipped, before anything happened."""
+    found = _untouched_of.get(graph)
+    if found is None:
+        ready = to_skip = 0
+        for node in graph.by_index:
+            if not node.incoming:
+                ready |= (not node.node.disabled) << node.index
+                to_skip |= node.node.disabled << node.index
+        states, arrivals = Vector.of([PENDING] * len(graph.order)), Vector.of([Arrivals()] * len(graph.order))
+        found = _untouched_of[graph] = (states, arrivals, ready, to_skip)
+    return found
 
 
 PENDING = NodeState()

@@ -190,8 +190,18 @@ def _finished(state: RunState, event: e.RunFinished) -> RunState:
         raise IllegalEvent("a run that was cancelled, failed or is not done cannot have succeeded")
     open_places = [place for place, node in enumerate(state.states) if not node.terminal and node.state != "unknown"]
     states = state.states.set_many({place: replace(state.states[place], state="cancelled") for place in open_places})
-    over = replace(state, states=states, outcome=event.outcome, ready=0, to_skip=0, running=0, waiting=0, left=0)
-    return replace(over, finishing=0, to_cancel=0)
+    return replace(
+        state,
+        states=states,
+        outcome=event.outcome,
+        ready=0,
+        to_skip=0,
+        running=0,
+        waiting=0,
+        left=0,
+        finishing=0,
+        to_cancel=0,
+    )
 
 
 def _open(state: RunState, name: str, event: e.Event) -> tuple[int, NodeState]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.engine.core.catalogue import StepInfo
@@ -12,6 +12,7 @@ from app.engine.core.moves import is_maybe
 from app.engine.core.state import RunState
 
 UNKNOWN_KEY: Final = "$unknown"
+_LISTS = (list, tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ def run_root(run: Mapping[str, Any], *, planning: bool) -> dict[str, Any]:
 
     The run that is approved is started later and perhaps by somebody else, so while planning only its label is known.
     """
-    found = {name: run.get(name) for name in ("id", "label", "started_by", "created_at")}
     if planning:
-        found |= {name: Unknown(f"run.{name}") for name in ("id", "started_by", "created_at")}
-    return found
+        return {**_PLANNED_RUN, "label": run.get("label")}
+    return {name: run.get(name) for name in _PLANNED_RUN}
+
+
+_PLANNED_RUN = {name: Unknown(f"run.{name}") for name in ("id", "label", "started_by", "created_at")}
 
 
 Frames = Sequence[tuple[Layout, int]]
@@ -131,7 +134,7 @@ def scope_inside(around: Scope, state: RunState, frames: Frames, *, maybe: bool,
             index = Unknown("index") if layout.unknown else number
             item = with_unknowns(given) if layout.kind == "each" else item
     steps = Outputs(state, frames, planning=planning, reader_is_maybe=planning and maybe)
-    return replace(around, inputs=inputs, steps=steps, item=item, index=index)
+    return Scope(inputs, steps, around.client, around.run, item, index, around.payload, around.found)
 
 
 def scope_at(around: Scope, state: RunState, node: str, *, planning: bool = False) -> Scope:
@@ -147,7 +150,7 @@ def contains_unknown(value: Any) -> bool:
         return True
     if isinstance(value, Mapping):
         return is_unknown_json(value) or any(contains_unknown(item) for item in value.values())
-    return isinstance(value, list | tuple) and any(contains_unknown(item) for item in value)
+    return isinstance(value, _LISTS) and any(contains_unknown(item) for item in value)
 
 
 def is_unknown_json(value: Any) -> bool:
@@ -161,7 +164,7 @@ def to_json(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
-    return [to_json(item) for item in value] if isinstance(value, list | tuple) else value
+    return [to_json(item) for item in value] if isinstance(value, _LISTS) else value
 
 
 def with_unknowns(value: Any) -> Any:
@@ -170,7 +173,7 @@ def with_unknowns(value: Any) -> Any:
         if is_unknown_json(value):
             return Unknown(value[UNKNOWN_KEY])
         return {key: with_unknowns(item) for key, item in value.items()}
-    return [with_unknowns(item) for item in value] if isinstance(value, list | tuple) else value
+    return [with_unknowns(item) for item in value] if isinstance(value, _LISTS) else value
 
 
 def fill_unknown(node: str, info: StepInfo, output: Any) -> Any:

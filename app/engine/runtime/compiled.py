@@ -18,6 +18,7 @@ from app.engine.steps.registry import catalogue
 # What is kept, as the length of its JSON: some thirty workflows of a thousand steps, or a thousand small ones.
 _MOST = 4_000_000
 _AT_LEAST = 4_000  # what a small one takes up beside its JSON
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass
@@ -33,7 +34,7 @@ _by_document: dict[int, _Kept] = {}
 
 def parsed(raw: Any) -> Document:
     """The document that ``raw`` (an object of JSON) is. Raises Invalid."""
-    text = json.dumps(raw, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = _encode(raw).encode("utf-8", "surrogatepass")
     key = hashlib.sha256(text).digest()
     found = _kept.get(key)
     if found is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -59,11 +60,11 @@ class Record:
     now: datetime
     abandoned: str | None = None
 
-    @property
+    @cached_property
     def client_id(self) -> UUID:
         return UUID(self.run["client_id"])
 
-    @property
+    @cached_property
     def run_id(self) -> UUID:
         return UUID(self.run["id"])
 
@@ -99,12 +100,12 @@ class Record:
         """For a run that begins in the middle: the steps whose results come from another run."""
         return restored(self.run["extra"].get("kept", ()))
 
-    @property
+    @cached_property
     def context(self) -> Context:
         """The worker, acting for this run's client."""
         return worker_context(self.client_id, self.client["slug"])
 
-    @property
+    @cached_property
     def on_behalf(self) -> Context:
         """The person who started the run, acting through it: whom the audit trail names for what it did."""
         started_by = self.run["started_by"]
@@ -118,9 +119,12 @@ class Record:
         return run_root(known, planning=planning)
 
 
+_WORKER = system_actor("worker")
+
+
 def worker_context(client_id: UUID, slug: str = "") -> Context:
     """The context in which a worker acts for one client."""
-    return Context(client_id=client_id, client_slug=slug, actor=system_actor("worker"), role="system")
+    return Context(client_id=client_id, client_slug=slug, actor=_WORKER, role="system")
 
 
 def _stored_plan(raw: Json | None) -> StoredPlan | None:

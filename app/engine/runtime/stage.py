@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -89,13 +89,12 @@ class Stage:
 
     def scope(self, state: RunState, node: str, *, planning: bool = False) -> Scope:
         """What the expressions of ``node`` see."""
-        around = self._around(planning=planning)
-        client = variables_at(around.client, state, node, planning=planning)
-        return scope_at(replace(around, client=client), state, node, planning=planning)
+        client = variables_at(self.record.client["variables"], state, node, planning=planning)
+        return scope_at(self._around(client, planning=planning), state, node, planning=planning)
 
-    def _around(self, *, planning: bool) -> Scope:
+    def _around(self, client: Mapping[str, Any], *, planning: bool) -> Scope:
         run = self.record.scope_of_run(planning=planning)
-        return Scope(inputs=self.record.run["inputs"], client=self.record.client["variables"], run=run)
+        return Scope(inputs=self.record.run["inputs"], client=client, run=run)
 
     def rendered(self, node: GraphNode, scope: Scope) -> Json:
         """The node's parameters with their templates filled in. Raises ExpressionError."""
@@ -173,7 +172,8 @@ class Stage:
         return answer
 
     def _iteration(self, state: RunState, layout: Layout, number: int, *, planning: bool) -> Iteration:
-        scope = scope_after(self._around(planning=planning), state, layout, number, planning=planning)
+        around = self._around(self.record.client["variables"], planning=planning)
+        scope = scope_after(around, state, layout, number, planning=planning)
         return Iteration(layout.first + number, failure_of(state, layout, number), lambda text: evaluate(text, scope))
 
     def reader(self, node: GraphNode) -> ReadAction[Any, Any]:

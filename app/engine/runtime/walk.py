@@ -91,7 +91,7 @@ class RunWalk:
         if record is None:
             await self._engine.store.commit(self._claim, queue_patch={"done": True})
             return
-        structlog.contextvars.bind_contextvars(client_id=str(record.client_id), run_id=str(record.run_id))
+        structlog.contextvars.bind_contextvars(client_id=record.run["client_id"], run_id=record.run["id"])
         clients = self._engine.clients(record)
         try:
             if record.kind == "batch":

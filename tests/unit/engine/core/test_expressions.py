@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import fields
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,19 @@ from hypothesis import strategies as st
 
 from app.engine.core.environment import ascii_text
 from app.engine.core.expressions import ExpressionError, evaluate, evaluate_bool, references, render, render_params
-from app.engine.core.values import Scope, Unknown, contains_unknown, fill_unknown, run_root, to_json, with_unknowns
-from tests.unit.engine.build import CATALOGUE, document, info
+from app.engine.core.state import initial
+from app.engine.core.values import (
+    ABSENT,
+    Scope,
+    Unknown,
+    contains_unknown,
+    fill_unknown,
+    run_root,
+    scope_inside,
+    to_json,
+    with_unknowns,
+)
+from tests.unit.engine.build import CATALOGUE, document, graph, info
 
 PEOPLE = [{"name": "Zoé", "age": 30}, {"name": "O'Neil", "age": 41}]
 SCOPE = Scope(
@@ -198,6 +210,15 @@ def test_unknowns_survive_storage():
 def test_fields_that_a_plan_leaves_out_are_unknown():
     step = info("x.y", output_schema={"type": "object", "properties": {"id": {}, "name": {}}})
     assert fill_unknown("n", step, {"name": "a"}) == {"name": "a", "id": Unknown("steps.n.output.id")}
+
+
+def test_what_stands_in_a_body_sees_all_that_is_around_it():
+    around = Scope(**{each.name: [each.name] for each in fields(Scope)})
+    inside = scope_inside(around, initial(graph("a")), (), maybe=False)
+    found = {each.name: getattr(inside, each.name) for each in fields(Scope)}
+    assert list(found.pop("steps")) == ["a"]
+    assert (found.pop("item"), found.pop("index")) == (ABSENT, ABSENT)  # of a loop, and there is none
+    assert found == {name: [name] for name in found}
 
 
 def test_while_planning_the_run_itself_is_not_known():

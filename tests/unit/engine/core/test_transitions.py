@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
+from weakref import ref
 
 import pytest
 
@@ -442,3 +444,14 @@ def test_completion_is_ordered():
     drawn = graph("r>a r>b")
     state = fold(drawn, [did("r"), did("b"), did("a")])
     assert {name: node.done for name, node in state.nodes.items()} == {"r": 1, "b": 2, "a": 3}
+
+
+def test_each_run_of_a_graph_begins_anew_and_none_keeps_the_graph():
+    shared = graph("a>b")
+    first = initial(shared)
+    assert apply(first, did("a")) != first
+    assert initial(shared) == first == initial(graph("a>b"))
+    gone = ref(shared)
+    del shared, first
+    gc.collect()
+    assert gone() is None
