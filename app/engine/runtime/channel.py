@@ -31,8 +31,8 @@ _OVER = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class Announcer:
-    """Publishes how far runs have come, at most once in 40 ms for each, from one task. An end is told at once, so that a
-    run that is over sooner is told of once."""
+    """Publishes how far runs have come, at most once in 40 ms for each, from one task. An end is told at once, so that
+    a run that is over sooner is told of once."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis = Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
