@@ -133,7 +133,7 @@ async def claim_loaded(
 
 
 async def engine_load(connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
-    """Each run with all that walking it needs (alembic/sql/0018/engine_load.sql); None where it is gone."""
+    """Each run with all that walking it needs (alembic/sql/0019/engine_load.sql); None where it is gone."""
     if len(claims) == 1:
         cursor = await connection.execute(_LOAD, (claims[0].client_id, claims[0].run_id))
     else:
