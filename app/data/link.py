@@ -82,6 +82,8 @@ class Link:
         self._heard: asyncio.Future[None] | None = None
         self._asking = False
         self._lost: psycopg.Error | None = None
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self._pgconn.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._hear)
 
@@ -93,9 +95,7 @@ class Link:
     @property
     def is_quiet(self) -> bool:
         """Whether the server has said nothing since it was asked last. It does so only to end the connection."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     async def execute(self, statement: str, values: Values = ()) -> Answer:
         """One statement as a transaction of its own. Raises as :meth:`trip`."""

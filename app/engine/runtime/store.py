@@ -181,7 +181,7 @@ def _with_signers(writes: Sequence[Write], found: Sequence[Written | None]) -> l
     for write, written in zip(writes, found, strict=True):
         client, last = write.claim.client_id, written.last if written and write.told else None
         signs = last is not None and audit.crosses(last, added.pop(client, 0))
-        lean.append(written and replace(written, last=last if signs else None))
+        lean.append(replace(written, last=None) if written and written.last is not None and not signs else written)
     return lean
 
 
