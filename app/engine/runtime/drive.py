@@ -21,15 +21,17 @@ from app.engine.core.graph import Graph, GraphNode
 from app.engine.core.plan import CancelStep, FinishBody, FinishRun, SkipStep, StartStep, due, waits_for_people
 from app.engine.core.state import places
 from app.engine.core.values import to_json
+from app.engine.runtime import reasons
 from app.engine.runtime.deciding import FlowSteps
 from app.engine.runtime.dispatch import Claim, FenceLost, Woken
-from app.engine.runtime.ending import cancelled, finish
+from app.engine.runtime.ending import finish
 from app.engine.runtime.engine import Engine
 from app.engine.runtime.gate import Gate
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.people import People
 from app.engine.runtime.perform import Performer
 from app.engine.runtime.record import Record
+from app.engine.runtime.recovery import calls_left_s
 from app.engine.runtime.requests import Requests
 from app.engine.runtime.stage import Stage
 from app.engine.runtime.waits import Waits
@@ -91,7 +93,8 @@ class Drive:
             await self._let_go()
 
     async def _carry_on(self) -> None:
-        if (wait_s := self._must_wait_out()) is not None:
+        wait_s = calls_left_s(self._journal.state, self._recorded.abandoned, self._performer.now())
+        if wait_s is not None:
             await self._journal.flush(
                 {"reason": {"code": "takeover"}}, {"release": True, "delay_s": wait_s, "abandoned": "lapsed"}
             )
@@ -118,18 +121,6 @@ class Drive:
                 self._spawn(node, recovering=True)
             elif isinstance(answer := self._flow.decide(node), Decision):
                 self._journal.note(StepSucceeded(node.id, output=to_json(answer.output), port=answer.port))
-
-    def _must_wait_out(self) -> float | None:
-        """Seconds until the calls of a worker that is only presumed dead have run out of time; it may yet send them.
-
-        A worker that is gone for certain sends nothing more.
-        """
-        if self._recorded.abandoned != "lapsed":
-            return None
-        states = [self._journal.state.states[place] for place in places(self._journal.state.running)]
-        deadlines = [datetime.fromisoformat(state.deadline) for state in states if state.deadline]
-        left = max(((deadline - self._performer.now()).total_seconds() for deadline in deadlines), default=0.0)
-        return left if left > 0 else None
 
     async def _turn(self) -> bool:
         """One round: heed, start what can be started, wait for something. True: the run is over or given back."""
@@ -282,7 +273,8 @@ class Drive:
     async def _give_back(self, wait_s: float | None) -> None:
         people = waits_for_people(self._journal.state)
         paused = self._journal.state.paused and not self._journal.state.stopping
-        patch: Json = {"state": "running" if self._stopping else "waiting", "reason": self._why(people, wait_s)}
+        reason = reasons.waiting(self._journal.state, people, self._waits.times(), wait_s)
+        patch: Json = {"state": "running" if self._stopping else "waiting", "reason": reason}
         queue: Json = {"release": True}
         if self._stopping:
             queue["delay_s"] = 0
@@ -292,29 +284,13 @@ class Drive:
             queue["delay_s"] = max(0.0, min(timers))
         await self._journal.flush({**patch, **self._bookkeeping()}, queue)
 
-    def _why(self, people: list[str], wait_s: float | None) -> Json | None:
-        if people:
-            state = self._journal.state.node(people[0])
-            code = "unknown" if state.state == "unknown" else (state.waiting_for or {}).get("kind", "approval")
-            return {"code": code, "node": people[0], "why": (state.waiting_for or {}).get("reason")}
-        if waits := self._waits.times():
-            first = min(waits, key=lambda name: waits[name])
-            what = self._journal.state.node(first).waiting_for or {}
-            return {"code": what["kind"], "node": first, "at": what["deadline" if what["kind"] == "until" else "at"]}
-        return {"code": "retry", "after_s": round(wait_s, 1)} if wait_s is not None else None
-
     def _bookkeeping(self) -> Json:
         """The walk went well: earlier faults no longer count."""
         return {"extra": {"faults": 0}} if self._recorded.run["extra"].get("faults") else {}
 
     async def _finish(self, command: FinishRun) -> bool:
         """Record the end. False where something was asked of the run at the last moment: it is to be heeded first."""
-        reason: Json | None = None
-        if command.outcome == "failed" and command.node:
-            error = dict(self._journal.state.node(command.node).error or {})
-            reason = {**error, "node": command.node}
-        elif command.outcome == "cancelled":
-            reason = cancelled(self._recorded, self._journal.state)
+        reason = reasons.ended(command, self._journal.state, self._recorded)
         try:
             await finish(self._engine, self._stage, self._journal, command.outcome, reason, self._bookkeeping())
         except Woken:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
 
 from app.core.clock import utcnow
+from app.engine.core.state import RunState, places
 from app.engine.runtime.bindings import Binding
 from app.engine.runtime.stage import error_json
 from app.engine.runtime.trouble import OURS
@@ -87,3 +88,16 @@ def unknown(change: Change, error: BaseException) -> OutcomeUnknown:
         f"The answer to this step was lost. What became of {change.target} could not be found out: {why['message']}",
         details={"code": why["code"]},
     )
+
+
+def calls_left_s(state: RunState, abandoned: str | None, now: datetime) -> float | None:
+    """Seconds until the calls of a worker that is only presumed dead have run out of time; it may yet send them.
+
+    A worker that is gone for certain sends nothing more.
+    """
+    if abandoned != "lapsed":
+        return None
+    running = [state.states[place] for place in places(state.running)]
+    deadlines = [datetime.fromisoformat(each.deadline) for each in running if each.deadline]
+    left = max(((deadline - now).total_seconds() for deadline in deadlines), default=0.0)
+    return left if left > 0 else None
