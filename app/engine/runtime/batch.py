@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -21,7 +19,7 @@ from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.document import canonical
 from app.engine.core.planned import Plan, PlannedStep, summary
-from app.engine.core.seal import differences
+from app.engine.runtime.batch_rows import OVER, PlannedRow, added, compared, counted, drop, of_row, settle
 from app.engine.runtime.clients import Clients
 from app.engine.runtime.dispatch import Claim
 from app.engine.runtime.ending import wake_run
@@ -36,24 +34,9 @@ from app.engine.runtime.store import Audit
 from connectors.base import World
 
 Json = dict[str, Any]
-_OVER = ("succeeded", "failed", "cancelled")
 _ROWS_A_COMMIT = 25
 # A batch begins its plan anew where it has to give its run back, so it waits long for its turn at a platform.
 _PATIENCE_S = 900.0
-
-
-@dataclass(frozen=True)
-class PlannedRow:
-    """One row with its plan. ``moved``: it is not as it was in the plan that the batch was started from."""
-
-    run_id: UUID
-    number: int
-    stored: StoredPlan
-    moved: bool = False
-
-    @property
-    def refused(self) -> PlannedStep | None:
-        return next(iter(self.stored.plan.problems), None)
 
 
 class BatchWalk:
@@ -74,13 +57,17 @@ class BatchWalk:
         if record.run["extra"].get("released"):
             await self._watch()
         elif record.pause_asked and not record.cancel_asked:
-            await self._commit({"state": "paused", "reason": _paused(record)}, {"release": True})
+            await self._commit({"state": "paused", "reason": self._paused}, {"release": True})
         elif record.cancel_asked:
             await self._end("cancelled", {"code": "cancelled"}, await self._done())
         elif record.run["seal"] is None:
             await self._plan()
         else:
             await self._answered()
+
+    @property
+    def _paused(self) -> Json:
+        return {"code": "paused", "by": self._record.paused_by}
 
     async def _commit(self, patch: Json, queue: Json | None = None, *work: Audit) -> None:
         if queue and (queue.get("release") or queue.get("done")):
@@ -121,7 +108,7 @@ class BatchWalk:
             plan = await Planner(stage, world, patience).plan()
             seal = seal_of(stage, plan)
             if moved := loaded.sealed is not None and loaded.sealed.seal != seal:
-                plan = _compared(loaded.sealed, plan)
+                plan = compared(loaded.sealed, plan)
         except Exception as error:
             problem = PlannedStep(node="", name="", type="", version=1, problem=error_json(error))
             plan, seal = Plan(steps=(problem,)), ""
@@ -135,7 +122,7 @@ class BatchWalk:
                 run = await session.get(Run, (record.client_id, row.run_id))
                 assert run is not None
                 run.seal, run.summary = row.stored.seal, summary(row.stored.plan.steps)
-                _settle(run, row, record.mode)
+                settle(run, row, record.mode)
                 session.add(run)
                 plan = row.stored.plan.model_dump(mode="json")
                 made = RunPlan(client_id=record.client_id, run_id=row.run_id, plan=plan, seal=row.stored.seal)
@@ -146,7 +133,7 @@ class BatchWalk:
     async def _sealed(self, rows: Sequence[PlannedRow]) -> None:
         good = [row for row in rows if not row.refused]
         seal = hashlib.sha256(canonical([[row.number, row.stored.seal] for row in good])).hexdigest()
-        counts = _added(summary(row.stored.plan.steps) for row in rows)
+        counts = added(summary(row.stored.plan.steps) for row in rows)
         patch: Json = {"seal": seal, "summary": {**counts, "rows": len(rows), "refused": len(rows) - len(good)}}
         if self._record.mode == "plan" or not good:
             outcome = "succeeded" if good else "failed"
@@ -157,7 +144,7 @@ class BatchWalk:
 
     async def _ask_or_let_go(self, rows: Sequence[PlannedRow], seal: str, patch: Json) -> None:
         """One question about all rows together, as long as the policy wants another."""
-        everything = Plan(steps=tuple(_of_row(row, step) for row in rows for step in row.stored.plan.steps))
+        everything = Plan(steps=tuple(of_row(row, step) for row in rows for step in row.stored.plan.steps))
         questions = Gate(self._record).questions(everything, seal, moved=any(row.moved for row in rows))
         if questions:
             reason = {"code": "approval", "why": questions[0].reason}
@@ -185,7 +172,7 @@ class BatchWalk:
                 select(Run, RunPlan)
                 .join(RunPlan, (col(RunPlan.client_id) == col(Run.client_id)) & (col(RunPlan.run_id) == col(Run.id)))
                 .where(Run.client_id == self._record.client_id, Run.parent == self._record.run_id)
-                .where(col(Run.state).not_in(_OVER))
+                .where(col(Run.state).not_in(OVER))
                 .order_by(col(Run.row_number))
             )
             return [
@@ -216,7 +203,7 @@ class BatchWalk:
             select(Run).where(
                 Run.client_id == self._record.client_id,
                 Run.parent == self._record.run_id,
-                col(Run.state).not_in(_OVER),
+                col(Run.state).not_in(OVER),
             )
         )
         return list(found.all())
@@ -228,7 +215,7 @@ class BatchWalk:
             for run in await self._open_rows(session):
                 run.cancel_requested_at = run.cancel_requested_at or utcnow()
                 if not released:
-                    _drop(run, "cancelled")
+                    drop(run, "cancelled")
                 session.add(run)
                 await session.flush()
                 if released:
@@ -239,10 +226,10 @@ class BatchWalk:
     async def _watch(self) -> None:
         """Some rows have ended: the batch ends with the last of them."""
         states = [row.state for row in await self._rows()]
-        if any(state not in _OVER for state in states):
-            patch: Json = {"extra": {"progress": _counted(states)}, "state": "running", "reason": None}
+        if any(state not in OVER for state in states):
+            patch: Json = {"extra": {"progress": counted(states)}, "state": "running", "reason": None}
             if self._record.pause_asked and not self._record.cancel_asked:
-                patch |= {"state": "paused", "reason": _paused(self._record)}
+                patch |= {"state": "paused", "reason": self._paused}
             await self._commit(patch, {"release": True})
             return
         failed = len(states) - states.count("succeeded")
@@ -250,13 +237,13 @@ class BatchWalk:
         reason: Json | None = {"code": "rows_not_done", "count": failed} if failed else None
         if outcome == "cancelled" and not failed:
             reason = {"code": "cancelled"}  # it was asked when the last row had just ended
-        await self._end(outcome, reason, {"extra": {"progress": _counted(states)}, **await self._done()})
+        await self._end(outcome, reason, {"extra": {"progress": counted(states)}, **await self._done()})
 
     async def _done(self) -> Json:
         """What the rows did, counted together as a plan counts."""
         rows = await self._rows()
         refused = sum((row.reason or {}).get("phase") == "plan" for row in rows)
-        return {"summary": {**_added(row.summary for row in rows), "rows": len(rows), "refused": refused}}
+        return {"summary": {**added(row.summary for row in rows), "rows": len(rows), "refused": refused}}
 
     async def _end(self, outcome: str, reason: Json | None, patch: Json) -> None:
         record = self._record
@@ -271,64 +258,3 @@ class BatchWalk:
 
         state = {**patch, "state": outcome, "reason": reason, "started": True, "finished": True}
         await self._commit(state, {"done": True}, withdrawing(record), audited)
-
-
-def dropping(record: Record) -> Audit:
-    """Work that closes the rows of a batch which ends before they were let go: nobody else would."""
-
-    async def drop(session: AsyncSession) -> None:
-        found = await session.exec(select(Run).where(Run.client_id == record.client_id, Run.parent == record.run_id))
-        for run in found.all():
-            if run.state not in _OVER and "batch_seal" not in run.extra:
-                _drop(run, "batch_failed")
-                session.add(run)
-
-    return drop
-
-
-def _drop(run: Run, code: str) -> None:
-    """End a row that was never let go: whatever was planned for it, it did nothing."""
-    run.state, run.reason, run.finished_at = "cancelled", {"code": code}, utcnow()
-    run.summary = summary(())
-
-
-def _settle(run: Run, row: PlannedRow, mode: str) -> None:
-    """A planned row waits for the batch; one that would be refused, or was only planned, is over."""
-    run.started_at = run.started_at or utcnow()
-    if row.refused:
-        run.state = "failed"
-        run.reason = {**(row.refused.problem or {}), "node": row.refused.node, "phase": "plan"}
-        if mode == "apply":
-            run.summary = {**summary(()), "problems": run.summary["problems"]}
-    elif mode == "plan":
-        run.state = "succeeded"
-    else:
-        run.state, run.reason = "waiting", {"code": "batch"}
-        return
-    run.finished_at = utcnow()
-
-
-def _compared(sealed: StoredPlan, plan: Plan) -> Plan:
-    """``plan`` with what it does otherwise than the sealed one."""
-    return plan.model_copy(update={"differences": tuple(differences(sealed.plan.changes, plan.changes))})
-
-
-def _of_row(row: PlannedRow, step: PlannedStep) -> PlannedStep:
-    return step.model_copy(update={"node": f"{row.number}:{step.node}"})
-
-
-def _added(counts: Any) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for found in counts:
-        for name, number in found.items():
-            total[name] = total.get(name, 0) + number
-    return total
-
-
-def _paused(record: Record) -> Json:
-    return {"code": "paused", "by": record.paused_by}
-
-
-def _counted(states: Sequence[str]) -> dict[str, int]:
-    over = sum(state in _OVER for state in states)
-    return {"rows": len(states), "over": over, "succeeded": states.count("succeeded"), "failed": states.count("failed")}

@@ -12,7 +12,8 @@ from app.engine.core.planned import Plan, summary
 from app.engine.core.seal import differences
 from app.engine.core.transitions import fold
 from app.engine.runtime.aftermath import aftermath
-from app.engine.runtime.batch import BatchWalk, dropping
+from app.engine.runtime.batch import BatchWalk
+from app.engine.runtime.batch_rows import dropping
 from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import cancelled, ended, finish
