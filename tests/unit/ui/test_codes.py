@@ -42,7 +42,7 @@ MADE = {
     "f'inputs_too_{_TOO[beyond][0]}'": ("inputs_too_big", "inputs_too_deep", "inputs_too_large"),
     "f'output_too_{beyond}'": ("output_too_big", "output_too_deep", "output_too_number"),
     "what['kind']": WAITS,
-    "(state.waiting_for or {}).get('kind', 'approval')": WAITS,
+    "(first.waiting_for or {}).get('kind', 'approval')": WAITS,
 }
 # Never shown by a page: words of the command line and of HTTP itself.
 ELSEWHERE = {"method_not_allowed", "unsupported_media_type", "not_local"}
