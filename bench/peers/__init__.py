@@ -107,11 +107,12 @@ def _ended(process: subprocess.Popen[bytes], patience: float) -> str:
 
 
 def _figures(said: str) -> dict[str, float]:
-    """Its figures are the lines that are JSON objects: an engine may print lines of its own."""
+    """Its figures are the lines that are JSON objects: an engine may print others, whatever they begin with."""
     found: dict[str, float] = {}
     for line in said.splitlines():
-        if line.startswith("{"):
-            found |= json.loads(line)
+        if line.startswith('{"'):
+            with contextlib.suppress(ValueError):
+                found |= json.loads(line)
     return found
 
 

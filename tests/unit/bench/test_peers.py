@@ -30,7 +30,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 
 def test_figures_are_the_lines_that_are_objects(script: Script) -> None:
-    script("""print('{"a": 1}'); print('hello'); print('{"b|p99 ms": 2}')""")
+    script("""print('{"a": 1}'); print('hello'); print('{} told'); print('{"cut'); print('{"b|p99 ms": 2}')""")
     assert peers.run_peer("some", "chain_1000", "") == ({"a": 1, "b|p99 ms": 2}, "")
 
 
