@@ -27,6 +27,7 @@ from psycopg.pq.abc import PGresult
 Connection = psycopg.AsyncConnection[Any]
 Rows = list[tuple[Any, ...]]
 Values = Sequence[Any]
+_Key = tuple[bytes, tuple[int, ...]]
 
 # Statements are few and do not change; whoever makes them up on the way shall not fill the server's memory.
 _MOST_PREPARED = 200
@@ -60,7 +61,7 @@ class _Sending(NamedTuple):
     formats: Any
 
     @property
-    def key(self) -> tuple[bytes, tuple[int, ...]]:
+    def key(self) -> _Key:
         """What the server would have to have prepared."""
         return self.statement, self.types
 
@@ -74,7 +75,7 @@ class Link:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._adapt = Transformer(connection)
-        self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+        self._prepared: dict[_Key, bytes] = {}
         self._prepares = prepares
         self._names = count()
         self._loop = asyncio.get_running_loop()
@@ -111,7 +112,7 @@ class Link:
             raise self._lost
         sendings = [self._adapted(statement, values) for statement, values in asks]
         self._asking = True
-        fresh: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+        fresh: dict[_Key, bytes] = {}
         # Of each answer that will come, whether it is of a statement that was asked for.
         expected = [kind for sending in sendings for kind in self._send(sending, fresh)]
         self._pgconn.pipeline_sync()
@@ -140,7 +141,7 @@ class Link:
         dumped = self._adapt.dump_sequence(values, [PyFormat.AUTO] * len(values))
         return _Sending(_numbered(statement), dumped, self._adapt.types or (), self._adapt.formats)
 
-    def _send(self, sending: _Sending, fresh: dict[tuple[bytes, tuple[int, ...]], bytes]) -> list[bool]:
+    def _send(self, sending: _Sending, fresh: dict[_Key, bytes]) -> list[bool]:
         """Send one statement, and before it, where the server is to keep it prepared, that it does (``fresh``)."""
         statement, values, types, formats = sending
         name = self._prepared.get(sending.key) or fresh.get(sending.key)

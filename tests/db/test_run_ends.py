@@ -88,6 +88,7 @@ async def test_an_ended_run_is_found_by_its_words(
     superuser: Connection, first: Company, has: str, found: list[str]
 ) -> None:
     [run] = await runs(superuser, first)
+    # psycopg's types want literal text; what is put in stands in this file.
     await superuser.execute(f"UPDATE runs SET {has} WHERE id = %s", [run])  # type: ignore[arg-type]
     assert await words(superuser, run) == []
     await superuser.execute(_END, [run])
@@ -134,5 +135,6 @@ async def test_what_no_run_can_be_is_refused(superuser: Connection, first: Compa
     [run] = await runs(superuser, first)
     for wrong in ("other", "", "{apply}"):
         with pytest.raises(psycopg.errors.CheckViolation) as caught:
+            # As above: the column is named in this file.
             await superuser.execute(f"UPDATE runs SET {column} = %s WHERE id = %s", (wrong, run))  # type: ignore[arg-type]
         assert caught.value.diag.constraint_name == f"runs_{column}_check"

@@ -38,8 +38,10 @@ async def trapped(superuser: Connection, connect: Connect) -> Connection:
     await superuser.execute("GRANT USAGE ON SCHEMA trap TO PUBLIC")
     for name, takes in _FUNCTIONS.items():
         body = f"CREATE FUNCTION trap.{name}({takes}) RETURNS text LANGUAGE plpgsql AS $$ BEGIN {_TRAP}; END $$"
+        # psycopg's types want literal text; what is put in stands in this file.
         await superuser.execute(body)  # type: ignore[arg-type]
     for name in _TABLES:
+        # As above: the name stands in this file.
         await superuser.execute(f"CREATE TABLE trap.{name} (nothing integer)")  # type: ignore[arg-type]
     worker = await connect("worker")
     await worker.execute("SET search_path = trap, public")

@@ -1,4 +1,4 @@
-"""The one job there is in RQ: look for ready runs. It carries nothing, so nothing is lost with it."""
+"""The one job there is in RQ: look for ready runs. It carries nothing, so nothing is lost with it or read of it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _poke: Callable[[], None] | None = None
 
 def on_look(poke: Callable[[], None]) -> None:
     """Say what a wake-up does in this process."""
-    global _poke  # RQ calls a module's function by name; this is where the worker hangs its pump
+    global _poke  # RQ's queue hears for a whole process; this is where the worker hangs its pump
     _poke = poke
 
 
 def look() -> None:
-    """Called by the worker that takes the job. Does nothing in a process that is no worker."""
+    """What the job is called in RQ, and what a worker does when it takes one. Does nothing where there is no pump."""
     if _poke:
         _poke()
