@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from app.core.context import Context
 from app.data import routing
-from app.embedded.state import free_port
+from app.embedded import postgres
+from app.embedded.state import State, free_port
 from app.services import runs, workflows
 from bench.stack import Bench
 from bench.tenant import make_tenant
@@ -91,7 +92,7 @@ def _without_rls(bench: Bench) -> Iterator[None]:
 async def _through_pgbouncer(bench: Bench, ctx: Context, flow: UUID, times: int) -> str:
     if shutil.which(PGBOUNCER) is None:
         return "PgBouncer left out: it is not installed (Debian's package pgbouncer)"
-    straight = bench.settings.database_url("worker")
+    straight = postgres.dsn(State.load(bench.layout), "opsloom_worker")
     with (
         _pgbouncer(bench, straight) as dsn,
         bench.workers(1, OPSLOOM_DATABASE_URL_WORKER=dsn, OPSLOOM_DATABASE_PREPARES="false"),

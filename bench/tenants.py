@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -20,6 +20,8 @@ from bench.stack import Bench
 from bench.tenant import make_tenant
 from bench.waiting import all_over, document, p50_p99, result, superuser
 
+Made = TypeVar("Made")
+
 # A smaller one to try the workload itself: OPSLOOM_BENCH_SCALE=0.05.
 _SCALE = float(os.environ.get("OPSLOOM_BENCH_SCALE", "1"))
 CLIENTS, LIGHT = max(2, int(1000 * _SCALE)), 5
@@ -30,8 +32,8 @@ async def tenants_10k(bench: Bench, times: int) -> dict[str, Any]:
     the light clients' runs were done while the heavy one's were waiting. The limit is what the disk would take: the
     commits of a run (its claim, plan, intent, outcome) at the rate of one-row INSERTs."""
     routing.configure("web", bench.settings)
-    people = [await make_tenant() for _ in range(CLIENTS)]
-    flows = await asyncio.gather(*(_flow(ctx) for ctx in people))
+    people = await _eight_at_a_time(make_tenant, [()] * CLIENTS)
+    flows = await _eight_at_a_time(_flow, [(ctx,) for ctx in people])
     rates, waits, fair, peers = [], [], [], Peers(superuser(bench), "tenants_10k")
     limit = insert_rate(superuser(bench)) / 4
     for _ in range(min(times, 3)):  # a minute each; the median of three is steady enough
@@ -59,15 +61,23 @@ async def _flow(ctx: Context) -> UUID:
 async def _start(people: Sequence[Context], flows: Sequence[UUID]) -> list[UUID]:
     """The heavy client's runs first, as a burst would arrive; then those of all others."""
     heavy = (len(people) - 1) * LIGHT
-    limit = asyncio.Semaphore(8)
 
     async def one(place: int) -> UUID:
-        async with limit:
-            return await runs.start(people[place], workflow=flows[place], mode="apply")
+        return await runs.start(people[place], workflow=flows[place], mode="apply")
 
-    first = await asyncio.gather(*(one(0) for _ in range(heavy)))
-    others = [place for place in range(1, len(people)) for _ in range(LIGHT)]
-    return [*first, *await asyncio.gather(*(one(place) for place in others))]
+    first = await _eight_at_a_time(one, [(0,)] * heavy)
+    others = [(place,) for place in range(1, len(people)) for _ in range(LIGHT)]
+    return [*first, *await _eight_at_a_time(one, others)]
+
+
+async def _eight_at_a_time(do: Callable[..., Awaitable[Made]], asks: Sequence[tuple[Any, ...]]) -> list[Made]:
+    limit = asyncio.Semaphore(8)
+
+    async def one(ask: tuple[Any, ...]) -> Made:
+        async with limit:
+            return await do(*ask)
+
+    return await asyncio.gather(*(one(ask) for ask in asks))
 
 
 def _seconds(bench: Bench, started: Sequence[UUID]) -> float:

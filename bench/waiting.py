@@ -42,7 +42,7 @@ def superuser(bench: Bench) -> str:
 
 
 def superuser_of(layout: Layout) -> str:
-    return postgres.dsn(State.load(layout), postgres.SUPERUSER, "opsloom")
+    return postgres.nearest_dsn(layout, State.load(layout), postgres.SUPERUSER)
 
 
 async def walked(bench: Bench, ctx: Context, workflow: UUID) -> UUID:

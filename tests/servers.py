@@ -122,7 +122,7 @@ class TestStack:
 
     def dsn(self, role: Role) -> str:
         """PostgreSQL as the login role of a process."""
-        return postgres.dsn(self.state, f"opsloom_{role}", self.database)
+        return str(self.values()[f"database_url_{role}"])
 
     @property
     def superuser_dsn(self) -> str:
@@ -130,7 +130,7 @@ class TestStack:
 
     @property
     def redis_url(self) -> str:
-        return valkey.url(self.state, self.redis_number)
+        return str(self.values()["redis_url"])
 
     @property
     def vault_url(self) -> str:

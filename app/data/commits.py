@@ -142,8 +142,11 @@ async def engine_load(connection: Connection, claims: Sequence[Claim]) -> list[d
     return [raw for (raw,) in await cursor.fetchall()]
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
+
+
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return None if value is None else _ENCODER.encode(value)
 
 
 async def wake_run(

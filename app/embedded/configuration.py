@@ -18,8 +18,8 @@ def settings_values(
     roles = ("web", "worker", "scheduler", "migrate")
     return {
         "environment": "demo",
-        **{f"database_url_{role}": postgres.dsn(state, f"opsloom_{role}", database) for role in roles},
-        "redis_url": valkey.url(state, redis_database),
+        **{f"database_url_{role}": postgres.nearest_dsn(layout, state, f"opsloom_{role}", database) for role in roles},
+        "redis_url": valkey.nearest_url(layout, state, redis_database),
         "vault_url": openbao.url(state),
         "vault_credentials_web": str(openbao.credentials(layout, "web")),
         "vault_credentials_worker": str(openbao.credentials(layout, "worker")),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 PRIVATE = 0o700
 PASSABLE = 0o711  # another user may walk through, and see nothing
+
+# The kernel takes 107 bytes, and PostgreSQL puts a lock file beside its own.
+_LONGEST_SOCKET = 100
+
+
+def fits(socket: Path) -> bool:
+    """Whether a server can listen on a socket file of this name."""
+    return len(os.fsencode(socket)) <= _LONGEST_SOCKET
 
 
 @dataclass(frozen=True)

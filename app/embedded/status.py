@@ -39,8 +39,8 @@ def _embedded(layout: Layout, settings: Settings) -> dict[str, Report]:
     kept = Supervisor(layout).status()
     answers = {"postgres": postgres.ready, "redis": valkey.ready, "vault": openbao.ready}
     addresses = {
-        "postgres": {"dsn": settings.database_url_web},
-        "redis": {"url": settings.redis_url},
+        "postgres": {"dsn": postgres.dsn(state, "opsloom_web")},
+        "redis": {"url": valkey.url(state)},
         "vault": {"url": settings.vault_url},
     }
     found = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 
 from app.core.files import write_private
-from app.embedded.layout import Layout
+from app.embedded.layout import Layout, fits
 from app.embedded.parts import Part
 from app.embedded.state import LOOPBACK, State
 
@@ -18,13 +19,17 @@ bind {host}
 port {port}
 protected-mode yes
 requirepass {password}
-dir {folder}
+dir "{folder}"
 databases {databases}
 save ""
 appendonly no
 maxmemory 256mb
 maxmemory-policy volatile-lru
 daemonize no
+"""
+_SOCKET = """\
+unixsocket "{socket}"
+unixsocketperm 700
 """
 
 
@@ -47,6 +52,8 @@ def prepare(layout: Layout, state: State, *, running: bool) -> Part:
         folder=layout.valkey,
         databases=DATABASES,
     )
+    if fits(_socket(layout)):
+        text += _SOCKET.format(socket=_socket(layout))
     state.save(layout)
     write_private(configuration, text)
     return Part(name="valkey", argv=(str(program()), str(configuration)), cwd=str(layout.valkey))
@@ -55,6 +62,17 @@ def prepare(layout: Layout, state: State, *, running: bool) -> Part:
 def url(state: State, database: int = 0) -> str:
     """Its address, password included."""
     return f"redis://:{state.password('valkey')}@{LOOPBACK}:{state.ports['valkey']}/{database}"
+
+
+def nearest_url(layout: Layout, state: State, database: int = 0) -> str:
+    """The same by way of its socket file, where it has one: one that runs since an earlier version has none."""
+    if not _socket(layout).is_socket():
+        return url(state, database)
+    return f"unix://:{state.password('valkey')}@{quote(str(_socket(layout)))}?db={database}"
+
+
+def _socket(layout: Layout) -> Path:
+    return layout.valkey / "valkey.sock"
 
 
 def ready(state: State) -> bool:

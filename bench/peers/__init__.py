@@ -73,7 +73,8 @@ class Peers:
             if link.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
                 link.execute(f'CREATE DATABASE "{name}"')
             host, port, user, password = (getattr(link.info, part) for part in ("host", "port", "user", "password"))
-        return f"postgresql://{quote(user)}:{quote(password)}@{host}:{port}/{name}"
+        # Often a folder: peers go by the same socket file as we do.
+        return f"postgresql://{quote(user)}:{quote(password)}@/{name}?host={quote(host, safe='')}&port={port}"
 
 
 def run_peer(peer: str, workload: str, dsn: str) -> tuple[dict[str, float], str]:

@@ -9,6 +9,7 @@ from app.engine.core.document import ERROR_PORT
 from app.engine.core.events import UNKNOWN_PORT
 from app.engine.core.graph import GraphNode, Layout
 from app.engine.core.state import Arrivals, Body, NodeState, RunState
+from app.engine.core.vector import Vector
 
 
 def is_maybe(state: RunState, place: int) -> bool:
@@ -56,15 +57,24 @@ def moved(
     )
 
 
-def closed(state: RunState, place: int, node: NodeState) -> RunState:
-    """The state with ``node`` done, and nothing after it told. An iteration that ends with it lets the next begin."""
+def closed(
+    state: RunState,
+    place: int,
+    node: NodeState,
+    *,
+    arrivals: Vector[Arrivals] | None = None,
+    ready: int = 0,
+    to_skip: int = 0,
+) -> RunState:
+    """The state with ``node`` done, and those after it told what the caller says. An iteration that ends with it lets
+    the next begin."""
     keep = ~(1 << place)
     after = RunState(
         state.graph,
         state.states.set(place, node),
-        state.arrivals,
-        state.ready & keep,
-        state.to_skip & keep,
+        state.arrivals if arrivals is None else arrivals,
+        state.ready & keep | ready,
+        state.to_skip & keep | to_skip,
         state.running & keep,
         state.waiting & keep,
         state.unknown & keep,
@@ -84,41 +94,22 @@ def closed(state: RunState, place: int, node: NodeState) -> RunState:
 
 def settled(state: RunState, graph_node: GraphNode, node: NodeState, port: str | None) -> RunState:
     """The state with ``node`` done and every edge out of it decided: taken by ``port``, or not."""
-    after = closed(state, graph_node.index, node)
     if not graph_node.out or in_broken(state, graph_node.index):
-        return after
+        return closed(state, graph_node.index, node)
     told: dict[int, Arrivals] = {}
     for edge_port, targets in graph_node.out.items():
         perhaps = edge_port != ERROR_PORT if port == UNKNOWN_PORT else edge_port == port and node.maybe
         taken = edge_port == port and not node.maybe
         for target in targets:
-            now = told.get(target) or after.arrivals[target]
+            now = told.get(target) or state.arrivals[target]
             told[target] = Arrivals(now.done + 1, now.taken + taken, now.perhaps + perhaps)
-    ready, to_skip = after.ready, after.to_skip
+    ready = to_skip = 0
     for target, arrivals in told.items():
-        starts, skips = arrived(after, target, arrivals)
+        starts, skips = arrived(state, target, arrivals)
         ready |= starts << target
         to_skip |= skips << target
-    arrivals_now = after.arrivals.set(target, arrivals) if len(told) == 1 else after.arrivals.set_many(told)
-    return RunState(
-        after.graph,
-        after.states,
-        arrivals_now,
-        ready,
-        to_skip,
-        after.running,
-        after.waiting,
-        after.unknown,
-        after.left,
-        after.completed,
-        after.failed,
-        after.cancelling,
-        after.outcome,
-        after.finishing,
-        after.to_cancel,
-        after.bodies,
-        after.paused,
-    )
+    arrivals_now = state.arrivals.set(target, arrivals) if len(told) == 1 else state.arrivals.set_many(told)
+    return closed(state, graph_node.index, node, arrivals=arrivals_now, ready=ready, to_skip=to_skip)
 
 
 def arrived(state: RunState, place: int, arrivals: Arrivals) -> tuple[bool, bool]:

@@ -198,7 +198,8 @@ class Drive:
         return max(0.0, (min(times) - self._performer.now()).total_seconds()) if times else None
 
     def _start_due(self) -> None:
-        if self._stopping or self._journal.state.stopping or self._journal.state.paused:
+        state = self._journal.state
+        if not state.waiting or self._stopping or state.stopping or state.paused:
             return
         for start in due(self._journal.state, self._performer.now()):
             self._spawn(self._graph.nodes[start.node])

@@ -113,10 +113,19 @@ class Record:
         actor = Actor(account_id=UUID(started_by) if started_by else None, email=name, name=name, via="run")
         return Context(client_id=self.client_id, client_slug=self.client["slug"], actor=actor, role="system")
 
-    def scope_of_run(self, *, planning: bool) -> Json:
+    @cached_property
+    def seen_as_run(self) -> Json:
         """What expressions see as ``run``."""
-        known = {**self.run, "started_by": self.run["started_by_name"]}
-        return run_root(known, planning=planning)
+        return run_root(self._run_by_name, planning=False)
+
+    @cached_property
+    def planned_as_run(self) -> Json:
+        """The same while the run is planned."""
+        return run_root(self._run_by_name, planning=True)
+
+    @property
+    def _run_by_name(self) -> Json:
+        return {**self.run, "started_by": self.run["started_by_name"]}
 
 
 _WORKER = system_actor("worker")

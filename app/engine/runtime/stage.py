@@ -93,7 +93,7 @@ class Stage:
         return scope_at(self._around(client, planning=planning), state, node, planning=planning)
 
     def _around(self, client: Mapping[str, Any], *, planning: bool) -> Scope:
-        run = self.record.scope_of_run(planning=planning)
+        run = self.record.planned_as_run if planning else self.record.seen_as_run
         return Scope(inputs=self.record.run["inputs"], client=client, run=run)
 
     def rendered(self, node: GraphNode, scope: Scope) -> Json:

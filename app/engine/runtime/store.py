@@ -173,6 +173,8 @@ def _is_cut_off(error: Exception) -> bool:
 
 def _with_signers(writes: Sequence[Write], found: Sequence[Written | None]) -> list[Written | None]:
     """``last`` is left to one write of each client whose chain is to be signed now, and taken from all others."""
+    if not any(write.told for write in writes):
+        return list(found)
     added: Counter[UUID] = Counter()
     for write, written in zip(writes, found, strict=True):
         if written and written.woken >= 0:

@@ -194,8 +194,9 @@ def serve(redis_url: str, lease_dsn: str, build: Build) -> None:
     stopping = threading.Event()
     _stop_on_signal(stopping)
     engine = EngineThread(build)
-    engine.start()
+    # It begins before there is a lease to renew: so it takes no processor from the first runs, nor is it late for them.
     lease = LeaseKeeper(lease_dsn, str(engine.worker_id))
+    engine.start()
     if engine.pump:
         jobs.on_look(engine.pump.poke)
         log.info("worker.ready", worker_id=str(engine.worker_id), name=process_name())
