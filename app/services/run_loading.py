@@ -15,7 +15,7 @@ from app.core.errors import Missing
 from app.data.models.approvals import Approval, Reveal
 from app.data.models.runs import Run, RunPlan, RunQueue, StepEvent
 from app.data.models.workflows import Workflow, WorkflowVersion
-from app.data.repositories.run_reading import ReadRun, read_run, read_run_in
+from app.data.repositories.run_reading import ReadRun, beside, read_run, read_run_in
 from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
 from app.services.approvals import decisions_of, names_in, why_not
@@ -132,7 +132,7 @@ def _past(found: ReadRun, origin: Past | None) -> Past:
 
 
 async def _more(session: AsyncSession, ctx: Context, found: ReadRun) -> _More:
-    run, name, there = found.run, found.workflow_name, found.beside
+    run, name, there = found.run, found.workflow_name, await beside(session, ctx, found.run.id)
     is_batch = run.kind == "batch"
     first = await session.get(Run, (ctx.client_id, run.of)) if run.of else None
     reveals = await _reveals(session, ctx, run) if there.reveals and run.state != "queued" else []

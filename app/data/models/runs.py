@@ -18,6 +18,8 @@ class Run(SQLModel, table=True):
 
     ``version`` None: a draft, kept in ``extra``. ``reason`` says why it waits or failed; ``sealed_plan`` is the plan
     run that was approved. ``follows`` is the run because of which this one was started (run again, error handler).
+    ``has_more``: there may be results to reveal, approvals, forms, or a run that reverses or follows it; the database
+    sets it.
     """
 
     __tablename__ = "runs"
@@ -62,6 +64,7 @@ class Run(SQLModel, table=True):
     outcome: str | None = computed("CASE WHEN finished_at IS NOT NULL THEN state END")
     archived_at: datetime | None = moment()
     archive: str | None = None
+    has_more: bool = False
 
 
 class RunPlan(SQLModel, table=True):

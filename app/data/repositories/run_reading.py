@@ -1,4 +1,4 @@
-"""A run with all that most views of it show, in one round trip; what is rare is only said to be there."""
+"""A run with all that most views of it show, in one round trip; of what is rare the run says whether there is any."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class RunRecord:
     follows: UUID | None
     archived_at: datetime | None
     archive: str | None
+    has_more: bool
 
 
 class EventRecord(NamedTuple):
@@ -79,29 +80,32 @@ class ReadRun:
     workflow_name: str
     document: Json | None
     plan: Json | None
-    beside: Beside
     history: Sequence[EventRecord]
 
     @property
     def has_more(self) -> bool:
-        """Whether something belongs to it that is not read here."""
-        return any(self.beside) or self.run.kind == "batch" or self.run.of is not None
+        """Whether something may belong to it that is not read here: what the run itself says, or its batch has."""
+        run = self.run
+        return run.has_more or run.kind == "batch" or run.of is not None or run.parent is not None
 
 
 _RUN_COLUMNS = tuple(RunRecord.__dataclass_fields__)
 _RUN = f"""
-SELECT {", ".join(f"r.{name}" for name in _RUN_COLUMNS)}, w.name, v.document, p.plan,
-       EXISTS (SELECT FROM reveals x WHERE x.client_id = r.client_id AND x.run_id = r.id),
-       EXISTS (SELECT FROM approvals x WHERE x.client_id = r.client_id AND x.run_id IN (r.id, r.parent)),
-       EXISTS (SELECT FROM forms x WHERE x.client_id = r.client_id AND x.run_id = r.id),
-       EXISTS (SELECT FROM runs x WHERE x.client_id = r.client_id AND x.of = r.id),
-       EXISTS (SELECT FROM runs x WHERE x.client_id = r.client_id AND x.follows = r.id)
+SELECT {", ".join(f"r.{name}" for name in _RUN_COLUMNS)}, w.name, v.document, p.plan
   FROM runs r
   JOIN workflows w ON w.client_id = r.client_id AND w.id = r.workflow_id
   LEFT JOIN workflow_versions v
     ON v.client_id = r.client_id AND v.workflow_id = r.workflow_id AND v.version = r.version
   LEFT JOIN run_plans p ON p.client_id = r.client_id AND p.run_id = r.id
  WHERE r.client_id = %s AND r.id = %s"""  # noqa: S608 - the columns' own names
+_BESIDE = """
+SELECT EXISTS (SELECT FROM reveals x WHERE x.client_id = r.client_id AND x.run_id = r.id),
+       EXISTS (SELECT FROM approvals x WHERE x.client_id = r.client_id AND x.run_id IN (r.id, r.parent)),
+       EXISTS (SELECT FROM forms x WHERE x.client_id = r.client_id AND x.run_id = r.id),
+       EXISTS (SELECT FROM runs x WHERE x.client_id = r.client_id AND x.of = r.id),
+       EXISTS (SELECT FROM runs x WHERE x.client_id = r.client_id AND x.follows = r.id)
+  FROM runs r
+ WHERE r.client_id = %s AND r.id = %s"""
 _HISTORY = """
 SELECT seq, node, kind, attempt, payload, at FROM step_events WHERE client_id = %s AND run_id = %s ORDER BY seq"""
 
@@ -116,6 +120,12 @@ async def read_run_in(session: AsyncSession, ctx: Context, run_id: UUID) -> Read
     return _read(*[await in_session(session, ask) for ask in _asking(ctx, run_id)])
 
 
+async def beside(session: AsyncSession, ctx: Context, run_id: UUID) -> Beside:
+    """What else there is about a run that exists."""
+    [found] = await in_session(session, Ask(_BESIDE, (ctx.client_id, run_id)))
+    return Beside(*found)
+
+
 def _asking(ctx: Context, run_id: UUID) -> tuple[Ask, Ask]:
     key = (ctx.client_id, run_id)
     return Ask(_RUN, key), Ask(_HISTORY, key)
@@ -125,5 +135,5 @@ def _read(runs: Rows, events: Rows) -> ReadRun | None:
     if not runs:
         return None
     count = len(_RUN_COLUMNS)
-    run, (name, document, plan), beside = runs[0][:count], runs[0][count : count + 3], runs[0][count + 3 :]
-    return ReadRun(RunRecord(*run), name, document, plan, Beside(*beside), [EventRecord(*event) for event in events])
+    run, (name, document, plan) = runs[0][:count], runs[0][count:]
+    return ReadRun(RunRecord(*run), name, document, plan, [EventRecord(*event) for event in events])
