@@ -38,6 +38,8 @@ Build = Callable[[Any], Awaitable[tuple[Dispatch, Pump, Callable[[], Awaitable[N
 _REDIS_AWAY_S = 1.0
 _STOP_PATIENCE_S = 25.0
 _SIGN_EVERY_S = 15.0
+# Of our threads one runs at a time: what was woken for goes before listening for more, which takes as long as a step.
+_MAKE_WAY_S = 0.002
 
 
 class Wakeups(Queue):
@@ -57,6 +59,7 @@ class Wakeups(Queue):
             return
         if connection.blpop(keys, timeout):
             jobs.look()
+            time.sleep(_MAKE_WAY_S)
         raise DequeueTimeout(timeout, keys)
 
 
