@@ -23,7 +23,8 @@ from bench.tenant import make_tenant
 from bench.waiting import all_over, document, result, superuser
 
 RUNS = max(20, int(1000 * float(os.environ.get("OPSLOOM_BENCH_SCALE", "1"))))
-STEPS = 5
+# So many that the runs are still under way when the database stops.
+STEPS = 20
 _PATIENCE_S = 120
 
 
@@ -50,6 +51,7 @@ async def recovery(bench: Bench, times: int) -> dict[str, Any]:
             known.append(await _gone(bench, worker_id) - killed)
             resumed.append(await _resumed(bench, held, killed) - killed)
             again = await asyncio.to_thread(_restart_postgres, bench)
+            assert _left(bench, started), "every run was over before the database was stopped: nothing could go on"
             restarted.append(await _resumed(bench, started, again) - again)
             await all_over(bench, started)
         missing, doubled = _counted(bench, started)
@@ -117,6 +119,15 @@ def _restart_postgres(bench: Bench) -> float:
     began = time.time()
     start_core(Stack.open(bench.layout, Progress(quiet=True), owner=os.getpid()))
     return began
+
+
+def _left(bench: Bench, started: list[Any]) -> int:
+    """How many of the runs are not over."""
+    with psycopg.connect(superuser(bench)) as link:
+        query = "SELECT count(*) FROM runs WHERE finished_at IS NULL AND id = ANY(%s)"
+        row = link.execute(query, [started]).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _counted(bench: Bench, started: list[Any]) -> tuple[int, int]:
