@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.data.doors import Claim, Connection
 
 LOST = "OL001"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
 _COMMIT = "SELECT public.engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb), NULL"
 # Where the run was woken and nothing is written, nothing is told either.
 _COMMIT_TOLD = (
@@ -140,9 +141,6 @@ async def engine_load(connection: Connection, claims: Sequence[Claim]) -> list[d
         values = ([claim.client_id for claim in claims], [claim.run_id for claim in claims])
         cursor = await connection.execute(_LOAD_MANY, values)
     return [raw for (raw,) in await cursor.fetchall()]
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
 def _json(value: Any) -> str | None:
