@@ -51,7 +51,9 @@ async def recovery(bench: Bench, times: int) -> dict[str, Any]:
             known.append(await _gone(bench, worker_id) - killed)
             resumed.append(await _resumed(bench, held, killed) - killed)
             again = await asyncio.to_thread(_restart_postgres, bench)
-            assert _left(bench, started), "every run was over before the database was stopped: nothing could go on"
+            assert _left(bench, started, again), (
+                "every run was over before the database was stopped: nothing could go on"
+            )
             restarted.append(await _resumed(bench, started, again) - again)
             await all_over(bench, started)
         missing, doubled = _counted(bench, started)
@@ -121,11 +123,11 @@ def _restart_postgres(bench: Bench) -> float:
     return began
 
 
-def _left(bench: Bench, started: list[Any]) -> int:
-    """How many of the runs are not over."""
+def _left(bench: Bench, started: list[Any], at: float) -> int:
+    """How many of the runs were not over at that time."""
+    query = "SELECT count(*) FROM runs WHERE id = ANY(%s) AND (finished_at IS NULL OR finished_at > to_timestamp(%s))"
     with psycopg.connect(superuser(bench)) as link:
-        query = "SELECT count(*) FROM runs WHERE finished_at IS NULL AND id = ANY(%s)"
-        row = link.execute(query, [started]).fetchone()
+        row = link.execute(query, [started, at]).fetchone()
     assert row is not None
     return int(row[0])
 
