@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         default=None, description="Prepare statements that come often; unset: unless a pooler is in between."
     )
 
+    worker_awake_us: int = Field(
+        default=1000, ge=0, description="Microseconds that a worker waits for an answer of PostgreSQL without sleeping."
+    )
+
     redis_url: str = Field(default="", repr=False, description="Redis, for what may be lost: wake-ups, counters, UI.")
 
     vault_url: str = Field(default="", description="Vault or OpenBao, without a path.")

@@ -24,6 +24,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
+from app.data.awake import Awake
+
 Connection = psycopg.AsyncConnection[Any]
 Rows = list[tuple[Any, ...]]
 Values = Sequence[Any]
@@ -68,9 +70,9 @@ class _Sending(NamedTuple):
 
 class Link:
     """``connection``, which is in autocommit and belongs to the running event loop and to us from now on.
-    ``prepares``: the server keeps statements prepared."""
+    ``prepares``: the server keeps statements prepared. ``awake`` is told of what is waited for."""
 
-    def __init__(self, connection: Connection, *, prepares: bool) -> None:
+    def __init__(self, connection: Connection, *, prepares: bool, awake: Awake | None = None) -> None:
         self.opened = time.monotonic()
         self._connection = connection
         self._pgconn = connection.pgconn
@@ -79,6 +81,7 @@ class Link:
         self._prepares = prepares
         self._names = count()
         self._loop = asyncio.get_running_loop()
+        self._awake = awake or Awake(self._loop, 0)
         self._socket = self._pgconn.socket
         self._heard: asyncio.Future[None] | None = None
         self._asking = False
@@ -116,8 +119,12 @@ class Link:
         # Of each answer that will come, whether it is of a statement that was asked for.
         expected = [kind for sending in sendings for kind in self._send(sending, fresh)]
         self._pgconn.pipeline_sync()
-        await self._flush()
-        rows, refused = await self._answers(expected)
+        self._awake.begin()
+        try:
+            await self._flush()
+            rows, refused = await self._answers(expected)
+        finally:
+            self._awake.end()
         self._asking = False
         if refused is None:
             self._prepared.update(fresh)

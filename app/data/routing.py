@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.settings import Role, Settings, get_settings
+from app.data.awake import Awake
 from app.data.link import Link
 from app.data.links import Links
 
@@ -52,7 +54,8 @@ class Database:
     """The servers of one installation as one login role sees them.
 
     Engines are made when they are first used, one for each event loop: psycopg's connections belong to the loop they
-    were opened in. ``prepares`` is as :func:`prepare` wants it.
+    were opened in. ``prepares`` is as :func:`prepare` wants it; ``awake_s`` is how long a link waits for an answer
+    before the loop may sleep.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Database:
         pool_size: int = 10,
         name: str = "opsloom",
         prepares: bool | None = None,
+        awake_s: float = 0.0,
     ) -> None:
         self._addresses = {Route.PRIMARY: primary, Route.REPLICA: replica or primary}
         self._has_replica = bool(replica)
         self._pool_size = pool_size
         self._name = name
         self._prepares = prepares
+        self._awake_s = awake_s
         self._engines: WeakKeyDictionary[AbstractEventLoop, dict[Route, AsyncEngine]] = WeakKeyDictionary()
         self._links: WeakKeyDictionary[AbstractEventLoop, Links] = WeakKeyDictionary()
 
@@ -89,7 +94,7 @@ class Database:
         """Connections to the primary for the running event loop, each statement on them a transaction of its own."""
         loop = get_running_loop()
         if loop not in self._links:
-            self._links[loop] = Links(self._link, self._pool_size)
+            self._links[loop] = Links(partial(self._link, Awake(loop, self._awake_s)), self._pool_size)
         return self._links[loop]
 
     async def dispose(self) -> None:
@@ -99,13 +104,13 @@ class Database:
         for engine in self._engines.pop(get_running_loop(), {}).values():
             await engine.dispose()
 
-    async def _link(self) -> Link:
+    async def _link(self, awake: Awake) -> Link:
         made = await self._connect(self.dsn, autocommit=True, connect_timeout=_CONNECT_S)
         prepares = made.prepare_threshold is not None
         if prepares:
             # What goes over links looks things up by their keys. To plan that anew for each value takes longer.
             await made.execute("SET plan_cache_mode = force_generic_plan")
-        return Link(made, prepares=prepares)
+        return Link(made, prepares=prepares, awake=awake)
 
     async def _connect(self, dsn: str, **options: Any) -> psycopg.AsyncConnection[Any]:
         made = await psycopg.AsyncConnection.connect(
@@ -145,6 +150,7 @@ def configure(role: Role, settings: Settings | None = None) -> Database:
             pool_size=settings.database_pool_size,
             name=f"opsloom-{role}",
             prepares=settings.database_prepares,
+            awake_s=settings.worker_awake_us / 1e6 if role == "worker" else 0.0,
         )
     )
 
