@@ -1,8 +1,9 @@
-"""A commit that fails: no branch that shared it goes on as if it had been kept."""
+"""Commits that fail or take their time: nobody goes on as if what was not kept had been."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from uuid import uuid4
 
@@ -95,3 +96,116 @@ async def test_a_lost_fence_is_told_as_such() -> None:
         await found.flush()
     with pytest.raises(JournalLost):
         await found.flush({"state": "running"})
+
+
+class _Slow(Store):
+    """A store whose commits wait until they are let through; it keeps the kinds of each commit's events."""
+
+    def __init__(self) -> None:
+        self.sent, self.kept = 0, list[list[str]]()
+        self._through = asyncio.Semaphore(0)
+
+    def let_through(self) -> None:
+        self._through.release()
+
+    def parameters(self, claim: Claim, events: Any = (), run_patch: Any = None, queue_patch: Any = None) -> Any:
+        return [f"{event.kind} {event.node}" for _, event in events]
+
+    async def commit_prepared(self, parameters: Any) -> int:
+        await asyncio.sleep(0)  # as others may join
+        self.sent += 1
+        await self._through.acquire()
+        self.kept.append(parameters)
+        return 0
+
+
+async def _a_moment() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_walk_is_at_most_one_commit_ahead_of_the_database() -> None:
+    store = _Slow()
+    found = journal(store)
+    found.note(StepIntended("a", attempt=1))
+    await found.flush_behind()
+    assert (store.sent, store.kept) == (1, []), "it is sent before the walk goes on"
+    found.note(StepSucceeded("a", port="next"))
+    found.note(StepIntended("b", attempt=1))
+    second = asyncio.create_task(found.flush_behind())
+    await _a_moment()
+    assert (store.sent, second.done()) == (1, False)
+    store.let_through()
+    await second
+    assert (store.sent, store.kept) == (2, [["intended a"]])
+    settled = asyncio.create_task(found.settle())
+    await _a_moment()
+    assert not settled.done()
+    store.let_through()
+    await settled
+    assert store.kept == [["intended a"], ["succeeded a", "intended b"]]
+    await found.flush()
+    assert store.sent == 2, "all of it is kept"
+
+
+async def test_a_flush_waits_for_what_is_behind() -> None:
+    store = _Slow()
+    found = journal(store)
+    found.note(StepIntended("a", attempt=1))
+    await found.flush_behind()
+    found.note(StepIntended("b", attempt=1))
+    flushed = asyncio.create_task(found.flush())
+    store.let_through()
+    await _a_moment()
+    assert (store.sent, flushed.done()) == (2, False)
+    store.let_through()
+    await flushed
+    assert store.kept == [["intended a"], ["intended b"]]
+
+
+@pytest.mark.parametrize("goes_on", [Journal.flush, Journal.flush_behind, Journal.settle])
+@pytest.mark.parametrize("early", [True, False], ids=["known", "under way"])
+async def test_whoever_comes_next_is_told_what_went_wrong_behind(
+    goes_on: Callable[[Journal], Awaitable[None]], early: bool
+) -> None:
+    store = _Trouble(FenceLost(), None)
+    found = journal(store)
+    found.note(StepIntended("a", attempt=1))
+    await found.flush_behind()
+    if early:
+        await asyncio.sleep(0.05)
+    found.note(StepSucceeded("a", port="next"))
+    with pytest.raises(FenceLost):
+        await goes_on(found)
+    await found.abandon()
+    assert store.kept == 0
+
+
+async def test_a_walk_that_is_over_leaves_nothing_under_way() -> None:
+    store = _Slow()
+    found = journal(store)
+    found.note(StepIntended("a", attempt=1))
+    await found.flush_behind()
+    ahead = asyncio.create_task(found.flush_behind())
+    await _a_moment()
+    ahead.cancel()
+    await asyncio.gather(ahead, return_exceptions=True)
+    await found.abandon()
+    store.let_through()
+    await _a_moment()
+    assert store.kept == []
+    with pytest.raises(JournalLost):
+        await found._flush({"state": "succeeded"})
+
+
+async def test_a_commit_goes_on_though_one_who_waited_for_it_does_not() -> None:
+    store = _Slow()
+    found = journal(store)
+    found.note(StepIntended("a", attempt=1))
+    await found.flush_behind()
+    waiting = asyncio.create_task(found.settle())
+    await _a_moment()
+    waiting.cancel()
+    store.let_through()
+    await found.settle()
+    assert store.kept == [["intended a"]]

@@ -23,7 +23,10 @@ class FlowSteps:
     waits: Waits
 
     async def decide_all(self, commands: list[StartStep]) -> None:
-        """Steps that are ready together: their intents share one commit, their outcomes ride with the next."""
+        """Steps that are ready together: their intents share one commit, their outcomes ride with the next.
+
+        What follows is decided while that commit is under way, as nothing outside is touched by them.
+        """
         journal = self.performer.journal
         answers: list[tuple[GraphNode, Decision]] = []
         asks: list[tuple[GraphNode, Ask | Fill]] = []
@@ -43,8 +46,10 @@ class FlowSteps:
                 if node.info.writes:
                     effects = True
                     journal.note(StepIntended(node.id, attempt=command.attempt))
-        if effects:
-            await journal.flush()
+        if effects and any(node.out for node, _ in answers):
+            await journal.flush_behind()
+        elif effects:
+            await journal.flush()  # nothing comes after them that could be decided meanwhile
         for node, decision in answers:
             journal.note(StepSucceeded(node.id, output=to_json(decision.output), port=decision.port))
         for node, wait in waits:

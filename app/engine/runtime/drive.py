@@ -133,6 +133,7 @@ class Drive:
                 return await self._finish(finished)
         if self._journal.commands and not self._stopping:
             return False
+        await self._journal.settle()
         if self._tasks:
             await self._wait_for_something()
             return False
@@ -303,3 +304,4 @@ class Drive:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._journal.abandon()

@@ -47,6 +47,7 @@ async def finish(
     Raises Woken where something was asked of the run meanwhile: it is not over then.
     """
     record = stage.record
+    await journal.settle()  # the last event goes with the end, and not with a commit that is behind
     before, noted = journal.state, False
     if journal.state.outcome is None and journal.begun:
         journal.note(RunFinished(outcome))  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """A run's history while it is being written: events in order, in as few commits as they need.
 
 An event changes the state in memory at once and is durable after the next :meth:`Journal.flush`. Branches that flush at
-the same moment share one commit. A write to a platform is made only after the flush that held its intent.
+the same moment share one commit. A write to a platform is made only after the flush that held its intent; what needs no
+such proof goes on while its commit is under way (:meth:`Journal.flush_behind`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Entry:
     audit: Audit | None = None
 
 
+# So many turns of the loop later what was asked of the database is sent (Together lets others join in between).
+_TURNS_UNTIL_SENT = 2
+
+
 class JournalLost(Exception):
     """A commit failed, or nobody knows whether it did. What is in memory counts for nothing: load the run again."""
 
@@ -50,6 +55,8 @@ class Journal:
         self.woken = claim.wakeups
         self.lost = False
         self.over = False  # the run has left the queue
+        self._behind: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
         self._also: Json = {}
         self._besides: list[Audit] = []
 
@@ -92,6 +99,46 @@ class Journal:
         noted still. Raises FenceLost or JournalLost, after which nothing may be done any more: a branch that shared the
         commit that failed must not act on an intent which nobody kept.
         """
+        await self.settle()
+        await self._flush(run_patch, queue_patch, *work)
+
+    async def flush_behind(self) -> None:
+        """Make everything noted so far durable while the walk goes on, at most one commit ahead of the database.
+
+        For what does no harm where it is not kept: a platform is written to after a flush. Raises what went wrong with
+        the commit before; :meth:`settle` raises what goes wrong with this one.
+        """
+        before, self._behind = self._behind, asyncio.create_task(self._flush())
+        self._under_way.add(self._behind)
+        self._behind.add_done_callback(self._forget)
+        if before and not before.done():
+            await asyncio.shield(before)
+            return
+        if before:
+            before.result()
+        for _ in range(_TURNS_UNTIL_SENT):
+            await asyncio.sleep(0)
+
+    async def settle(self) -> None:
+        """Wait until what was flushed is durable. Raises as :meth:`flush`."""
+        if behind := self._behind:
+            await asyncio.shield(behind)
+            if self._behind is behind:
+                self._behind = None
+
+    async def abandon(self) -> None:
+        """The walk is over: wait for nothing that is still under way."""
+        for task in self._under_way:
+            task.cancel()
+        if self._under_way:
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it is told; asyncio need not say that nobody does
+
+    async def _flush(self, run_patch: Json | None = None, queue_patch: Json | None = None, *work: Audit) -> None:
         upto = self._noted
         async with self._lock:
             if self.lost:
@@ -104,6 +151,7 @@ class Journal:
             besides, self._besides = self._besides, []
             if also:
                 run_patch = _together(also, run_patch or {})
+            state = (run_patch or {}).get("state") or self.state.outcome or "running"
             # Lost until it is known to be written: a flush may also be cut off in the middle.
             self.lost = True
             try:
@@ -115,7 +163,6 @@ class Journal:
             self.lost = False
             self.over = bool(queue_patch and queue_patch.get("done"))
             self._written += len(entries)
-        state = (run_patch or {}).get("state") or self.state.outcome or "running"
         self._announcer.announce(self._claim.client_id, self._claim.run_id, self._written, state)
 
     async def _keep(

@@ -223,7 +223,7 @@ class Performer:
                 raise
             applied = await self._answer_lost(binding, change, attempt, error)
         self._done(node, applied)
-        await self.journal.flush()
+        await self.journal.flush_behind()
 
     async def _answer_lost(self, binding: Binding, change: Change, attempt: Attempt, lost: Exception) -> Applied:
         """What a write did that ended without a platform's word: a lost answer, or a defect of ours on the way."""
