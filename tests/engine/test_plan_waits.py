@@ -10,7 +10,7 @@ import pytest
 
 from app.services import runs
 from connectors.testing import Sandbox
-from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for
+from tests.engine.kit import NO_POLICY, Tenant, Worker, Workers, chain, make_tenant, wait_for
 
 Json = dict[str, Any]
 AWAY: Json = {"kind": "error", "status": 503}
@@ -65,6 +65,22 @@ async def test_a_run_is_seen_while_it_is_being_planned(api: Sandbox, runner: Wor
     assert (run.state, run.seal, run.plan) == ("running", None, ()), "the platform has not answered yet"
     assert run.started_at is not None
     assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
+
+
+async def test_a_worker_that_stops_hands_over_what_it_plans(api: Sandbox, runner: Worker, workers: Workers) -> None:
+    tenant, flow = await flow_of(api, {"attempts": 1})
+    api.control.fault("slow", seconds=8, times=1)
+    run_id = await runs.start(tenant.engineer, workflow=flow, mode="apply")
+    await wait_for(tenant.engineer, run_id, ("running",))
+    [second] = workers.start()
+    assert await asyncio.to_thread(runner.end) == 0
+    run = await wait_for(tenant.engineer, run_id)
+    assert looks(api) == 3, "one that was given up, one to plan it, one to do it"
+    assert run.state == "succeeded"
+    assert run.started_at is not None
+    assert run.finished_at is not None
+    assert (run.finished_at - run.started_at).total_seconds() < 8, "nobody waited for the look that was given up"
+    assert b"run.fence_lost" not in runner.log.read_bytes() + second.log.read_bytes()
 
 
 async def test_a_long_wait_is_the_queueʼs(api: Sandbox, runner: Worker) -> None:

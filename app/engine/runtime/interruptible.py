@@ -18,6 +18,7 @@ class Interruptible:
         self._wakeups = wakeups
         self._task: asyncio.Task[Any] | None = None
         self._interrupted = False
+        self._closed = False
 
     def interrupt(self) -> None:
         """Give up what is being done, if anything is."""
@@ -25,8 +26,16 @@ class Interruptible:
             self._interrupted = True
             self._task.cancel()
 
+    def close(self) -> None:
+        """Give up what is being done, and whatever is to be done from now on: the worker stops."""
+        self._closed = True
+        self.interrupt()
+
     async def do(self, work: Coroutine[Any, Any, T]) -> T:
         """What ``work`` gives. Raises Woken where it was given up: the run is to be looked at from the start."""
+        if self._closed:
+            work.close()
+            raise Woken(self._wakeups)
         self._task = asyncio.create_task(work)
         try:
             return await self._task

@@ -65,6 +65,7 @@ class RunWalk:
 
     def stop(self) -> None:
         self._stopping = True
+        self._planning.close()
         if self._drive:
             self._drive.stop()
 
@@ -74,6 +75,9 @@ class RunWalk:
             try:
                 await self._go()
             except Woken as woken:
+                if self._stopping:
+                    await self._engine.store.commit(self._claim, queue_patch={"release": True, "delay_s": 0})
+                    return
                 # Something was asked at the moment when it was to end: it is looked at as from the start.
                 self._claim = replace(self._claim, wakeups=woken.wakeups)
                 self._planning = Interruptible(woken.wakeups)
