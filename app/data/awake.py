@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from asyncio import AbstractEventLoop
+from asyncio import get_running_loop
 
 # So many answers in a row come too late, and so many statements are then waited for asleep: the database is far away.
 _TOO_LATE = 4
@@ -17,14 +17,13 @@ _ASLEEP = 100
 
 
 class Awake:
-    """Keeps ``loop`` from sleeping for at most ``most_s`` seconds a statement, as long as there is exactly one.
+    """Keeps its event loop from sleeping for at most ``most_s`` seconds a statement, as long as there is exactly one.
 
     Where there is but one processor, the database may need it, and the loop sleeps at once.
     """
 
-    def __init__(self, loop: AbstractEventLoop, most_s: float) -> None:
-        self._loop = loop
-        self._most_s = most_s if len(os.sched_getaffinity(0)) > 1 else 0.0
+    def __init__(self, most_s: float) -> None:
+        self._most_s = most_s if _processors() > 1 else 0.0
         self._waiting = 0
         self._until = 0.0
         self._turning = False
@@ -40,7 +39,7 @@ class Awake:
             self._until = time.monotonic() + self._most_s
             if not self._turning:
                 self._turning = True
-                self._loop.call_soon(self._turn)
+                get_running_loop().call_soon(self._turn)
 
     def end(self) -> None:
         """It was answered, or nobody waits for its answer any more."""
@@ -49,9 +48,14 @@ class Awake:
     def _turn(self) -> None:
         alone = self._waiting == 1
         if alone and time.monotonic() < self._until:
-            self._loop.call_soon(self._turn)
+            get_running_loop().call_soon(self._turn)
             return
         self._turning = False
         self._late = self._late + 1 if alone else 0
         if self._late == _TOO_LATE:
             self._late, self._asleep = 0, _ASLEEP
+
+
+def _processors() -> int:
+    """How many this process may use; not every system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -81,7 +81,7 @@ class Link:
         self._prepares = prepares
         self._names = count()
         self._loop = asyncio.get_running_loop()
-        self._awake = awake or Awake(self._loop, 0)
+        self._awake = awake or Awake(0)
         self._socket = self._pgconn.socket
         self._heard: asyncio.Future[None] | None = None
         self._asking = False

@@ -94,7 +94,7 @@ class Database:
         """Connections to the primary for the running event loop, each statement on them a transaction of its own."""
         loop = get_running_loop()
         if loop not in self._links:
-            self._links[loop] = Links(partial(self._link, Awake(loop, self._awake_s)), self._pool_size)
+            self._links[loop] = Links(partial(self._link, Awake(self._awake_s)), self._pool_size)
         return self._links[loop]
 
     async def dispose(self) -> None:

@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.context import Context
-from app.core.errors import Invalid, Missing, Problem, Stale
+from app.core.errors import Missing, Stale
 from app.core.ids import new_id
 from app.core.settings import get_settings
 from app.data.models.runs import Run, WaveTarget
@@ -28,13 +28,14 @@ from app.engine.core.document import content_hash, parse_document
 from app.engine.core.waves import stages_of
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
-from app.services import clients, workflow_versions
+from app.services import workflow_versions
 from app.services.clients import ClientView
 from app.services.inputs import checked
 from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
 from app.services.wave_preparing import prepare
+from app.services.wave_rules import check_rules, chosen_clients
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
 
 __all__ = [
@@ -52,7 +53,6 @@ __all__ = [
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
-MOST_CLIENTS = 2_000
 # A start that dies while it prepares the clients is taken up by a worker after this time.
 _PREPARED_WITHIN = timedelta(minutes=10)
 
@@ -87,8 +87,8 @@ async def start(
     over = {"to": sorted(set(to)), "tags": sorted(set(tags))}
     if earlier := await _earlier(ctx, asked, over):
         return earlier
-    chosen = await _chosen(ctx, to, tags)
-    _check_rules(chosen, canary, percents, pause_s, stop_at_percent)
+    chosen = await chosen_clients(ctx, to, tags)
+    check_rules(chosen, canary, percents, pause_s, stop_at_percent)
     stages = stages_of([one.slug for one in chosen], canary, percents)
     head, origin = await _head(ctx, workflow, version, inputs or {}, mode, plan)
     rules = {"canary": list(canary), "percents": list(percents), "stages": len(stages), "over": over}
@@ -178,58 +178,6 @@ async def cancel(ctx: Context, wave_id: UUID) -> None:
     """Ask every run of the wave to stop; clients that have not begun are not run. Raises Stale where it is over."""
     ctx.require("run.cancel")
     await _ask(ctx, wave_id, "wave_cancel_asked", {}, cancelled=True)
-
-
-async def _chosen(ctx: Context, to: Sequence[str], tags: Sequence[str]) -> list[ClientView]:
-    """The clients by slug; those that were named must be there for whoever starts the wave."""
-    if ctx.actor.account_id is None:
-        message = "A wave is started by a person, who may enter the clients. Say who: --as EMAIL."
-        raise Invalid(message, code="wave_needs_person", problems=[Problem("wave_needs_person", message, field="as")])
-    mine = {client.slug: client for client in await clients.clients_of(ctx.actor)}
-    unknown = [slug for slug in to if slug not in mine]
-    problems = [_problem("unknown_client", f"There is no client {slug}.", "to", slug) for slug in unknown]
-    if problems:
-        raise Invalid("Not every client is there.", problems=problems)
-    wanted = {slug for slug, client in mine.items() if slug in to or (not client.is_msp and set(tags) & {*client.tags})}
-    if not wanted:
-        problem = _problem("no_clients", "Name clients, or tags that clients have.", "to", "")
-        raise Invalid(problem.message, code="no_clients", problems=[problem])
-    if len(wanted) > MOST_CLIENTS:
-        problem = _problem("too_many_clients", f"A wave runs over at most {MOST_CLIENTS} clients.", "to", "")
-        raise Invalid(problem.message, code="too_many_clients", problems=[problem])
-    return [mine[slug] for slug in sorted(wanted)]
-
-
-def _problem(code: str, message: str, field: str, value: object) -> Problem:
-    return Problem(code, message, field=field, params={"value": value})
-
-
-def _check_rules(
-    chosen: Sequence[ClientView],
-    canary: Sequence[str],
-    percents: Sequence[float],
-    pause_s: float | str,
-    stop_at_percent: float,
-) -> None:
-    slugs = {client.slug for client in chosen}
-    found = [
-        _problem("not_in_wave", f"{slug} is not among the clients of the wave.", "canary", slug)
-        for slug in canary
-        if slug not in slugs
-    ]
-    found += [
-        _problem("bad_percent", "A share is more than 0 and at most 100.", "percents", percent)
-        for percent in percents
-        if not 0 < percent <= 100
-    ]
-    if list(percents) != sorted(percents):
-        found.append(_problem("bad_percent", "The shares must grow.", "percents", list(percents)))
-    if pause_s != "manual" and not 0 <= float(pause_s) <= 604_800:
-        found.append(_problem("bad_pause", "A pause is at most a week.", "pause_s", pause_s))
-    if not 0 <= stop_at_percent <= 100:
-        found.append(_problem("bad_percent", "A share is at most 100.", "stop_at_percent", stop_at_percent))
-    if found:
-        raise Invalid("The wave cannot be run like this.", problems=found)
 
 
 async def _head(

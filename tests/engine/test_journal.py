@@ -71,6 +71,7 @@ async def test_a_branch_does_not_act_on_an_intent_that_was_lost_with_anotherʼs_
     assert isinstance(first, JournalLost)
     assert isinstance(second, JournalLost)
     assert is_away(first)
+    assert is_away(second), "it says as well why"
     with pytest.raises(JournalLost):
         await found.flush({"state": "succeeded"})
     assert store.kept == 0
@@ -92,10 +93,9 @@ async def test_a_flush_cut_off_in_the_middle_leaves_nothing_to_be_trusted() -> N
 async def test_a_lost_fence_is_told_as_such() -> None:
     found = journal(_Trouble(FenceLost(), None))
     found.note(StepIntended("a", attempt=1))
-    with pytest.raises(FenceLost):
-        await found.flush()
-    with pytest.raises(JournalLost):
-        await found.flush({"state": "running"})
+    for _ in range(2):
+        with pytest.raises(FenceLost):
+            await found.flush({"state": "running"})
 
 
 class _Slow(Store):

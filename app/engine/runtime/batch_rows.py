@@ -64,7 +64,7 @@ def settle(run: Run, row: PlannedRow, mode: str) -> None:
     elif mode == "plan":
         run.state = "succeeded"
     else:
-        run.state, run.reason = "waiting", {"code": "batch"}
+        run.state, run.reason, run.finished_at = "waiting", {"code": "batch"}, None
         return
     run.finished_at = utcnow()
 

@@ -29,7 +29,7 @@ class FenceLost(Exception):
 
 
 class Woken(Exception):
-    """Something was asked of the run at the moment when it was to end; nothing was written. Look first."""
+    """Nothing was written: something was asked of the run when it was to end or be planned, or its worker stops."""
 
     def __init__(self, wakeups: int) -> None:
         super().__init__(f"woken {wakeups} times")

@@ -133,11 +133,11 @@ class Drive:
                 return await self._finish(finished)
         if self._journal.commands and not self._stopping:
             return False
-        await self._journal.settle()
         if self._tasks:
             await self._wait_for_something()
             return False
-        return await self._pause()
+        await self._journal.settle()
+        return False if self._journal.was_woken else await self._pause()
 
     async def _start_all(self) -> FinishRun | None:
         """Perform the commands there are: flow steps at once, the others as tasks. The end, where it has come."""
@@ -177,14 +177,18 @@ class Drive:
 
     async def _wait_for_something(self) -> None:
         nudge = asyncio.create_task(self._nudged.wait())
+        behind = self._journal.behind
+        waited = {*self._tasks, nudge, behind} if behind else {*self._tasks, nudge}
         timeout = None if self._stopping else self._next_try_s()
         try:
-            done, _ = await asyncio.wait({*self._tasks, nudge}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             nudge.cancel()
         for task in [task for task in self._tasks if task in done]:
             del self._tasks[task]
             task.result()
+        if behind in done:
+            await self._journal.settle()
         self._start_due()
 
     def _next_try_s(self) -> float | None:
@@ -237,7 +241,7 @@ class Drive:
         if record.cancel_asked and not state.stopping and not state.finished:
             self._journal.note(CancelAsked(by=None))
             self._journal.replan()  # what was to be done next is void
-            self._performer.halt()
+            self._performer.calls.halt()
         self._heed_pause(record)
         for name in await self._people.heed(record):
             self._spawn(self._graph.nodes[name])

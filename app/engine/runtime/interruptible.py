@@ -1,4 +1,5 @@
-"""Work that only looks, given up as soon as something is asked of its run: a cancel must not wait for a long plan."""
+"""Work that only looks, given up as soon as something is asked of its run or its worker stops: neither is to wait for a
+long plan."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A run's history while it is being written: events in order, in as few commits as they need.
 
 An event changes the state in memory at once and is durable after the next :meth:`Journal.flush`. Branches that flush at
-the same moment share one commit. A write to a platform is made only after the flush that held its intent; what needs no
-such proof goes on while its commit is under way (:meth:`Journal.flush_behind`).
+the same moment share one commit. A write to a platform is made only after the flush that held its intent; what changes
+nothing there goes on while its commit is under way (:meth:`Journal.flush_behind`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Entry:
     audit: Audit | None = None
 
 
-# So many turns of the loop later what was asked of the database is sent (Together lets others join in between).
+# So many turns of the loop later what was asked of the database is sent, where nothing else is under way (Together lets
+# others join in between).
 _TURNS_UNTIL_SENT = 2
 
 
@@ -54,6 +55,7 @@ class Journal:
         self.wakeups = claim.wakeups
         self.woken = claim.wakeups
         self.lost = False
+        self._why: Exception | None = None
         self.over = False  # the run has left the queue
         self._behind: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -78,6 +80,8 @@ class Journal:
 
     def take_back(self, before: RunState) -> None:
         """The event noted last did not happen: it was refused, and the state is ``before`` again."""
+        if not self._entries:
+            raise JournalLost  # it went with a commit of somebody else's
         self._entries.pop()
         self._noted -= 1
         self.state = before
@@ -105,8 +109,8 @@ class Journal:
     async def flush_behind(self) -> None:
         """Make everything noted so far durable while the walk goes on, at most one commit ahead of the database.
 
-        For what does no harm where it is not kept: a platform is written to after a flush. Raises what went wrong with
-        the commit before; :meth:`settle` raises what goes wrong with this one.
+        For what does no harm where it is not kept, as steps that touch no platform, or only look. Raises what went
+        wrong with the commit before; :meth:`settle` raises what goes wrong with this one.
         """
         before, self._behind = self._behind, asyncio.create_task(self._flush())
         self._under_way.add(self._behind)
@@ -119,15 +123,20 @@ class Journal:
         for _ in range(_TURNS_UNTIL_SENT):
             await asyncio.sleep(0)
 
+    @property
+    def behind(self) -> asyncio.Task[None] | None:
+        """The last commit that the walk has not waited for, which may have ended: :meth:`settle` tells how."""
+        return self._behind
+
     async def settle(self) -> None:
-        """Wait until what was flushed is durable. Raises as :meth:`flush`."""
+        """Wait until what was flushed is durable. Raises FenceLost or JournalLost, as :meth:`flush`."""
         if behind := self._behind:
             await asyncio.shield(behind)
             if self._behind is behind:
                 self._behind = None
 
     async def abandon(self) -> None:
-        """The walk is over: wait for nothing that is still under way."""
+        """The walk is over: cut off the commits that nobody has waited for."""
         for task in self._under_way:
             task.cancel()
         if self._under_way:
@@ -142,7 +151,7 @@ class Journal:
         upto = self._noted
         async with self._lock:
             if self.lost:
-                raise JournalLost
+                raise (FenceLost if isinstance(self._why, FenceLost) else JournalLost) from self._why
             held = self._also or self._besides
             if self._written >= upto and run_patch is None and queue_patch is None and not work and not held:
                 return
@@ -170,9 +179,13 @@ class Journal:
     ) -> None:
         try:
             await self._write(entries, run_patch, queue_patch, work)
-        except (FenceLost, Woken):
+        except Woken:
+            raise
+        except FenceLost as error:
+            self._why = error
             raise
         except Exception as error:
+            self._why = error
             raise JournalLost from error
 
     async def _write(

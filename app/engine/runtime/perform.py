@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from pydantic import SecretStr
@@ -23,6 +22,7 @@ from app.engine.core.retry import next_delay
 from app.engine.core.values import to_json
 from app.engine.runtime import vaulting
 from app.engine.runtime.bindings import Binding, Prospect
+from app.engine.runtime.calls import Calls, Interrupted
 from app.engine.runtime.gate import Gate, Question, asking, step_question
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.objecting import objection
@@ -34,15 +34,10 @@ from app.engine.runtime.telling import Telling
 from app.engine.runtime.trouble import OURS
 from app.engine.steps.base import Ask
 from connectors.base import Applied, Attempt, Change, World
-from connectors.errors import ConnectorError, OutcomeUnknown, Throttled
+from connectors.errors import ConnectorError, OutcomeUnknown
 
 Json = dict[str, Any]
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-class Interrupted(Exception):
-    """The run was cancelled while a step was only looking at its platform."""
 
 
 @dataclass
@@ -59,7 +54,11 @@ class Performer:
     sealed: StoredPlan | None
     skew: timedelta
     asked: bool = False
-    looks: set[asyncio.Timeout] = field(default_factory=set)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """What the steps ask of their platforms."""
+        return Calls(self.stage.clients, self.journal)
 
     @cached_property
     def telling(self) -> Telling:
@@ -125,9 +124,9 @@ class Performer:
         if self._is_over(node):
             return
         self.journal.note(StepIntended(node.id, attempt=self._attempt(node), params=to_json(rendered)))
-        await self.journal.flush()
+        await self.journal.flush_behind()
         client = await self.stage.clients.get(node.node.connection or "")
-        found = await self.operate(node, self.looked(node, reader.read(client, params)))
+        found = await self.calls.look(node, reader.read(client, params))
         output = bounded_output(found.model_dump(mode="json"))
         self.journal.note(StepSucceeded(node.id, output=output, port=node.info.ports[0]))
 
@@ -163,7 +162,7 @@ class Performer:
 
     async def _prospect(self, node: GraphNode, binding: Binding) -> Prospect:
         await self.stage.clients.enter(node.node.connection or "")
-        return await self.operate(node, self.looked(node, binding.plan(World())))
+        return await self.calls.look(node, binding.plan(World()))
 
     def _left_undone(self, node: GraphNode) -> Change | None:
         """The change of the try before, where its answer was lost and it was found not to be done."""
@@ -201,6 +200,8 @@ class Performer:
 
     async def _act(self, node: GraphNode, binding: Binding, change: Change, rendered: Json) -> None:
         made = await vaulting.prepare(self.vault, self.stage.record, node.id, binding.secrets)
+        if self._is_over(node):
+            return
         attempt = self._new_attempt(node, made)
         planned = change.model_dump(mode="json")
         self.journal.note(
@@ -215,7 +216,7 @@ class Performer:
         )
         await self.journal.flush()
         try:
-            applied = await self.operate(node, binding.act(change, attempt))
+            applied = await self.calls.act(node, binding.act(change, attempt))
         except OURS:
             raise
         except Exception as error:
@@ -223,7 +224,7 @@ class Performer:
                 raise
             applied = await self._answer_lost(binding, change, attempt, error)
         self._done(node, applied)
-        await self.journal.flush_behind()
+        await self.journal.flush()
 
     async def _answer_lost(self, binding: Binding, change: Change, attempt: Attempt, lost: Exception) -> Applied:
         """What a write did that ended without a platform's word: a lost answer, or a defect of ours on the way."""
@@ -283,40 +284,6 @@ class Performer:
             node.id, output=fitting(applied.output), change=change, port=node.info.ports[0], adopted=applied.adopted
         )
         self.journal.note(event, self.telling.success(node, applied))
-
-    def halt(self) -> None:
-        """The run was cancelled: looks at platforms are cut off. A write that was sent is waited for."""
-        for look in self.looks:
-            look.reschedule(0)
-
-    async def looked(self, node: GraphNode, work: Coroutine[Any, Any, T]) -> T:
-        """Await something that changes nothing. Raises Interrupted as soon as the run is cancelled."""
-        bound = asyncio.timeout(node.timeout_s)
-        try:
-            async with bound:
-                if not self.journal.state.cancelling:
-                    self.looks.add(bound)
-                    return await work
-        except TimeoutError:
-            if not (self.journal.state.cancelling and bound.expired()):
-                raise
-        finally:
-            self.looks.discard(bound)
-            work.close()
-        raise Interrupted
-
-    async def bounded(self, node: GraphNode, work: Awaitable[T]) -> T:
-        """``work``, awaited as long as the step allows (300 s unless it says otherwise). Raises TimeoutError."""
-        async with asyncio.timeout(node.timeout_s):
-            return await work
-
-    async def operate(self, node: GraphNode, work: Awaitable[T]) -> T:
-        """One operation on the platform, within the step's time. Where it is throttled, every worker hears of it."""
-        try:
-            return await self.bounded(node, work)
-        except Throttled as error:
-            await self.stage.clients.throttled(node.node.connection or "", error.retry_after)
-            raise
 
 
 def _ports(ask: Ask) -> Json:

@@ -127,6 +127,8 @@ class Pump:
         task = asyncio.create_task(self._walk(claim, walk), name=f"run {claim.run_id}")
         self._walks[(claim.client_id, claim.run_id)] = (claim, walk, task)
         task.add_done_callback(lambda task: self._ended(claim, walk, task))
+        if self._stopping:
+            walk.stop()  # it was claimed while we were told to stop
 
     def _ended(self, claim: Claim, walk: Walk, task: asyncio.Task[None]) -> None:
         """Forget the walk, but not a newer one of the same run: it was given back and claimed again meanwhile."""

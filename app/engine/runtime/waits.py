@@ -112,7 +112,7 @@ class Waits:
             params = validated(reader, poll.params)
             await stage.clients.enter(node.node.connection or "")
             client = await stage.clients.get(node.node.connection or "")
-            read = await self.performer.operate(node, self.performer.looked(node, reader.read(client, params)))
+            read = await self.performer.calls.look(node, reader.read(client, params))
         except (NotFound, Retryable, TimeoutError) as error:
             return Look(error=error_json(error))
         found = read.model_dump(mode="json")

@@ -40,7 +40,8 @@ _MOST_FAULTS = 4
 
 
 class RunWalk:
-    """Walks one run. ``nudge`` says that something was asked of it; ``stop`` lets it end after the steps in hand."""
+    """Walks one run. ``nudge`` says that something was asked of it; ``stop`` lets it end after the steps in hand;
+    a plan is given up."""
 
     def __init__(self, engine: Engine, taken: Taken) -> None:
         self._engine = engine

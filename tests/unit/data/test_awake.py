@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 
@@ -41,13 +39,10 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     found = Loop()
+    monkeypatch.setattr(awake, "get_running_loop", lambda: found)
     monkeypatch.setattr(awake.time, "monotonic", lambda: found.now)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     return found
-
-
-def of(loop: Loop, most_s: float = MOST_S) -> Awake:
-    return Awake(cast(AbstractEventLoop, loop), most_s)
 
 
 def late(loop: Loop, found: Awake) -> int:
@@ -59,7 +54,7 @@ def late(loop: Loop, found: Awake) -> int:
 
 
 def test_it_turns_until_the_answer_is_there(loop: Loop) -> None:
-    found = of(loop)
+    found = Awake(MOST_S)
     found.begin()
     assert loop.turn()
     assert loop.turn()
@@ -68,12 +63,12 @@ def test_it_turns_until_the_answer_is_there(loop: Loop) -> None:
 
 
 def test_it_turns_no_longer_than_it_may(loop: Loop) -> None:
-    assert late(loop, of(loop)) == 4
-    assert late(loop, of(loop, 2 * MOST_S)) == 8
+    assert late(loop, Awake(MOST_S)) == 4
+    assert late(loop, Awake(2 * MOST_S)) == 8
 
 
 def test_the_next_statement_has_its_own_time(loop: Loop) -> None:
-    found = of(loop)
+    found = Awake(MOST_S)
     for _ in range(10):
         found.begin()
         for _ in range(3):
@@ -83,7 +78,7 @@ def test_the_next_statement_has_its_own_time(loop: Loop) -> None:
 
 
 def test_two_statements_at_once_are_waited_for_asleep(loop: Loop) -> None:
-    found = of(loop)
+    found = Awake(MOST_S)
     found.begin()
     assert loop.turn()
     found.begin()
@@ -96,13 +91,13 @@ def test_two_statements_at_once_are_waited_for_asleep(loop: Loop) -> None:
 
 
 def test_a_database_far_away_is_waited_for_asleep(loop: Loop) -> None:
-    found = of(loop)
+    found = Awake(MOST_S)
     turned = [late(loop, found) > 0 for _ in range(208)]
     assert turned == ([True] * 4 + [False] * 100) * 2
 
 
 def test_an_answer_in_time_makes_up_for_those_before(loop: Loop) -> None:
-    found = of(loop)
+    found = Awake(MOST_S)
     for _ in range(20):
         for _ in range(3):
             assert late(loop, found)
@@ -117,4 +112,4 @@ def test_it_sleeps_at_once_where_there_is_one_processor_or_no_time(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, processors: set[int], most_s: float
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: processors)
-    assert late(loop, of(loop, most_s)) == 0
+    assert late(loop, Awake(most_s)) == 0

@@ -70,3 +70,27 @@ async def test_what_it_had_no_place_for_is_taken_when_there_is_one() -> None:
     queue = Queue(200)
     await looks(queue, leads_on=False)
     assert queue.ready == 0
+
+
+async def test_what_was_claimed_while_we_were_told_to_stop_is_told_so_too() -> None:
+    stopped: list[str] = []
+    coming, told = asyncio.Event(), asyncio.Event()
+
+    class Slow(Queue):
+        async def claim(self, limit: int, spare: int = 0) -> list[Taken]:
+            coming.set()
+            await told.wait()
+            return await super().claim(limit, spare)
+
+    class Told(Walk):
+        def stop(self) -> None:
+            stopped.append("stopped")
+
+    pump = Pump(cast(Dispatch, Slow(ready=1)), lambda found: Told(leads_on=False), capacity=64)
+    task = asyncio.create_task(pump.run())
+    await coming.wait()
+    pump.stop()
+    await asyncio.sleep(0)
+    told.set()
+    await task
+    assert stopped == ["stopped"]
