@@ -14,6 +14,8 @@ from asyncio import get_running_loop
 # So many answers in a row come too late, and so many statements are then waited for asleep: the database is far away.
 _TOO_LATE = 4
 _ASLEEP = 100
+# As many are after two at once: there is much to do, and the database needs the processors.
+_BUSY = 20
 
 
 class Awake:
@@ -33,7 +35,9 @@ class Awake:
     def begin(self) -> None:
         """A statement was sent. Each is to be ended."""
         self._waiting += 1
-        if self._asleep:
+        if self._waiting > 1:
+            self._asleep = max(self._asleep, _BUSY)
+        elif self._asleep:
             self._asleep -= 1
         elif self._most_s:
             self._until = time.monotonic() + self._most_s
