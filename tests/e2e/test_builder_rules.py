@@ -130,6 +130,23 @@ def test_tidied_steps_leave_room_for_the_names_of_ports(product: Product, engine
     assert name["x"] + name["width"] < after["x"]
 
 
+def test_a_form_stands_still_while_problems_come_and_go(product: Product, engineer: Person) -> None:
+    """Else whoever clicks what stands below a field clicks something else."""
+    node = {"id": "vm", "type": "aws.instance.run", "connection": "aws", "params": {"name": "ws-1", "image": "ami-1"}}
+    drawn = BuilderPage.opened(engineer, imported(product, [{**node, "position": {"x": 0, "y": 0}}]))
+    drawn.open_step("vm")
+    name, below = drawn.field("name"), drawn.field("image")
+    expect(name.locator(".os-help")).to_be_visible()
+    place = below.bounding_box()
+    name.locator("input").fill("")
+    expect(name.locator(".os-error")).to_be_visible()
+    assert below.bounding_box() == place
+    assert name.locator("input").get_attribute("aria-describedby") == name.locator("[role=alert]").get_attribute("id")
+    name.locator("input").fill("ws-2")
+    expect(name.locator(".os-error")).to_have_count(0)
+    assert below.bounding_box() == place
+
+
 def test_what_is_said_in_passing_does_not_cover_what_can_be_done(pair: BuilderPage) -> None:
     page = pair.page
     pair.open_step("a")

@@ -1,5 +1,6 @@
 // The builder's state and what changes it: messages from the server, and what a person does.
 import { createActions } from "./actions.js";
+import { checked } from "./derive.js";
 import { createEdits } from "./edits.js";
 import { createRuns, hasEnded } from "./runs.js";
 import { createStore } from "./store.js";
@@ -31,6 +32,8 @@ const START = {
   restored: 0,
   problems: [],
   checkedRevision: 0,
+  checkedDoc: null,
+  overtaken: new Set(),
   flow: { nodes: [], edges: [] },
   openNode: null,
   panel: null, // steps | problems | plan | run | versions | workflow | keys
@@ -86,7 +89,7 @@ export function createBuilder(workflowId) {
     stale: edits.rebase,
     refused: edits.refused,
     // Checks run beside each other: one of an older drawing may take longer than that of a newer.
-    problems: ({ problems, revision }) => revision >= get().checkedRevision && set({ problems, checkedRevision: revision }),
+    problems: ({ problems, revision }) => revision >= get().checkedRevision && set(checked(get(), problems, revision)),
     choices: ({ request, ...result }) => set((state) => ({ choices: { ...state.choices, [request]: result } })),
     versions: ({ rows }) => set({ versions: rows }),
     version: (message) => set({ shownVersion: message }),

@@ -2,8 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { SchemaForm } from "$/public/external/app/ui/js/schema_form.jsx";
 import { BodySettings } from "./body.jsx";
-import { plannedOf, problemsOf } from "./derive.js";
-import { fieldOf } from "./lists.jsx";
+import { fieldOf, isEarly, plannedOf, problemsOf } from "./derive.js";
 import { titleOf } from "./node.jsx";
 import { Outcome, OUTCOME_TABS } from "./outcome.jsx";
 import { Panel } from "./panel.jsx";
@@ -13,6 +12,8 @@ import { Icon, StateBadge, useText } from "./shared.js";
 import { StepIcon } from "./step_icon.jsx";
 import { useBuilder, useSelect } from "./store.js";
 import { holdsSteps } from "./view.js";
+
+const sameItems = (one, other) => one.length === other.length && one.every((item, i) => item === other[i]);
 
 // Problems by the parameter they speak of; the rest concern the step as a whole.
 function sorted(problems, known) {
@@ -81,7 +82,8 @@ function Parameters({ node, info, problems }) {
   const [choices, ask] = useChoices(node, info);
   const references = useMemo(() => referencesFor(doc, node.id, { types, variables, text }), [doc.nodes, doc.edges, doc.inputs, node.id, types, variables, text]);
   const known = useMemo(() => new Set(Object.keys(info.params?.properties ?? {})), [info]);
-  const { fields, rest } = useMemo(() => sorted(problems, known), [problems, known]);
+  const ripe = useSelect((s) => problems.filter((problem) => !isEarly(s, problem)), sameItems);
+  const { fields, rest } = useMemo(() => sorted(ripe, known), [ripe, known]);
   const roles = useSelect((s) => s.roles);
   const schema = useMemo(() => withReads(withRoles(info.params, roles), types, text), [info, roles, types, text]);
   const change = (field, value) => actions.setField(node.id, ["params", field], value === "" ? null : value);

@@ -9,11 +9,6 @@ import { useBuilder, useSelect } from "./store.js";
 // One about a step inside another leads to the one that is drawn.
 const stepOf = (problem) => problem.node?.split(".")[0] ?? problem.edge?.split("->")[0] ?? null;
 
-export function fieldOf(problem) {
-  const name = problem.field ?? "";
-  return name.startsWith("params.") ? name.slice(7).split(/[.[]/)[0] : name;
-}
-
 export function ProblemsPanel() {
   const text = useText();
   const { actions, sight } = useBuilder();

@@ -24,16 +24,28 @@ function useDraft(value) {
   return [draft, setDraft];
 }
 
-function Problems({ id, problems }) {
+// What is said below a field. Help keeps its room while a problem stands in its place: a form that moves while somebody
+// works in it has them click what they did not mean.
+function Words({ id, help, problems }) {
   const text = useText();
+  if (!help && !problems.length) return null;
   return (
-    <div id={id} role="alert">
-      {problems.map((problem, index) => (
-        <span key={index} className="os-error">
-          <Icon name="circle-alert" size={12} />
-          <span>{text.say(problem)}</span>
+    <div className="os-field-words">
+      {help ? (
+        <span id={`${id}-help`} className="os-help" data-hidden={problems.length > 0}>
+          {help}
         </span>
-      ))}
+      ) : null}
+      {problems.length ? (
+        <div id={`${id}-problems`} role="alert">
+          {problems.map((problem, index) => (
+            <span key={index} className="os-error">
+              <Icon name="circle-alert" size={12} />
+              <span>{text.say(problem)}</span>
+            </span>
+          ))}
+        </div>
+      ) : null}
     </div>
   );
 }
@@ -100,12 +112,7 @@ function Field({ field, value, problems, choices, form }) {
         onCommit={(next) => form.commit(shownAs, next)}
         onChoices={() => form.onChoices?.(field.name)}
       />
-      {problems.length ? <Problems id={`${id}-problems`} problems={problems} /> : null}
-      {help && !problems.length ? (
-        <span id={`${id}-help`} className="os-help">
-          {help}
-        </span>
-      ) : null}
+      <Words id={id} help={help} problems={problems} />
     </div>
   );
 }
