@@ -11,10 +11,8 @@ import threading
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-Kind = Literal["throttle", "error", "drop", "slow", "timeout"]
-KINDS = ("throttle", "error", "drop", "slow", "timeout")
 KEPT = 20_000
 
 
@@ -22,8 +20,9 @@ KEPT = 20_000
 class Fault:
     """One kind of trouble.
 
-    It meets requests whose method, path (a regular expression, searched), tenant and kind (``writes``) fit; of those
-    every ``every``-th, ``times`` times (None: until removed).
+    It meets requests whose method, ``path`` (a regular expression, searched), ``operation`` (the same, in what the
+    simulator calls it, where it has names for what is asked), tenant and kind (``writes``) fit; of those every
+    ``every``-th, ``times`` times (None: until removed).
 
     - ``throttle``: the platform's own words for "slow down", with ``retry_after`` seconds; nothing is done.
     - ``error``: ``status`` with the platform's error ``code``; nothing is done.
@@ -33,14 +32,17 @@ class Fault:
       when the caller goes away or the fault is removed: so a test holds a worker between the platform and us.
     """
 
-    kind: Kind
+    KINDS: ClassVar[tuple[str, ...]] = ("throttle", "error", "drop", "slow", "timeout")
+
+    kind: str
     method: str | None = None
     path: str = ""
+    operation: str = ""
     tenant: str | None = None
     writes: bool | None = None
     times: int | None = 1
     every: int = 1
-    retry_after: int = 1
+    retry_after: float = 1
     status: int = 503
     code: str = "ServiceUnavailable"
     seconds: float = 0.0
@@ -50,31 +52,33 @@ class Fault:
     done: int = field(default=0)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        if self.kind not in self.KINDS:
+            raise ValueError(f"kind is one of {', '.join(self.KINDS)}")
         if self.when not in ("before", "after"):
             raise ValueError("when is before or after")
         if self.every < 1 or self.seconds < 0 or (self.times is not None and self.times < 1):
             raise ValueError("every and times are at least 1, seconds at least 0")
-        try:
-            re.compile(self.path)
-        except re.error as error:
-            raise ValueError(f"path is not a regular expression: {error}") from error
+        for name in ("path", "operation"):
+            try:
+                re.compile(getattr(self, name))
+            except re.error as error:
+                raise ValueError(f"{name} is not a regular expression: {error}") from error
 
-    def fits(self, *, method: str, path: str, tenant: str, write: bool) -> bool:
+    def fits(self, *, method: str, path: str, tenant: str, write: bool, operation: str = "") -> bool:
         """Whether this request is one that the fault is for."""
         if self.times is not None and self.done >= self.times:
             return False
         if self.writes is not None and self.writes != write:
             return False
         same = self.method in (None, method) and self.tenant in (None, tenant)
-        return same and re.search(self.path, path) is not None
+        return same and bool(re.search(self.path, path)) and bool(re.search(self.operation, operation))
 
 
 class Faults:
-    """The troubles set at the moment. Safe to use from several threads."""
+    """The troubles set at the moment, each of ``shape``. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: type[Fault] = Fault) -> None:
+        self._shape = shape
         self._ids = itertools.count(1)
         self._set: list[Fault] = []
         self._lock = threading.Lock()
@@ -82,7 +86,7 @@ class Faults:
 
     def add(self, **given: Any) -> Fault:
         """Set a fault. Raises ValueError or TypeError where it is not understood."""
-        fault = Fault(**{**given, "id": next(self._ids), "met": 0, "done": 0})
+        fault = self._shape(**{**given, "id": next(self._ids), "met": 0, "done": 0})
         with self._lock:
             self._set.append(fault)
         return fault
@@ -93,12 +97,12 @@ class Faults:
             self._set = [fault for fault in self._set if fault_id is not None and fault.id != fault_id]
             self._removed.notify_all()
 
-    def take(self, *, method: str, path: str, tenant: str, write: bool) -> list[Fault]:
-        """The faults that this request meets, counted."""
+    def take(self, **asked: Any) -> list[Fault]:
+        """The faults that this request meets, counted. ``asked`` is what :meth:`Fault.fits` takes."""
         taken = []
         with self._lock:
             for fault in self._set:
-                if not fault.fits(method=method, path=path, tenant=tenant, write=write):
+                if not fault.fits(**asked):
                     continue
                 fault.met += 1
                 if fault.met % fault.every == 0:
@@ -134,16 +138,17 @@ class Record:
 
 
 class Journal:
-    """The last exchanges, oldest first."""
+    """The last exchanges, each of ``shape``, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: type[Record] = Record) -> None:
+        self._shape = shape
         self._records: deque[Record] = deque(maxlen=KEPT)
         self._numbers = itertools.count(1)
 
     def open(self, **given: Any) -> Record:
         """Note a request (``tenant``, ``method``, ``path``, ``body``, ``write``); the caller fills in the rest."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        record = Record(seq=next(self._numbers), at=at, **given)
+        record = self._shape(seq=next(self._numbers), at=at, **given)
         self._records.append(record)
         return record
 

@@ -7,10 +7,10 @@ from typing import Any
 import reflex as rx
 
 from app.core.context import Context
-from app.core.errors import OpsloomError
 from app.services import approvals, forms, runs
 from app.services.run_views import ApprovalView
 from app.ui.answers import decide
+from app.ui.attempt import Attempts, attempt
 from app.ui.frame import page_frame
 from app.ui.i18n import t
 from app.ui.js import module
@@ -24,13 +24,11 @@ LOOK_AGAIN_AFTER_S = 5.0
 Json = dict[str, Any]
 
 
-class ApprovalsState(PageState, SessionState):
+class ApprovalsState(PageState, Attempts, SessionState):
     rows: list[Json] = []
     forms: list[Json] = []
     chosen: str = ""
     seen: Json = {}
-    problem: Json = {}
-    busy: bool = False
 
     @opens("approval.read")
     async def load(self, context: Context) -> None:
@@ -58,16 +56,12 @@ class ApprovalsState(PageState, SessionState):
     @guarded("approval.read")
     async def decide(self, context: Context, answer: Json) -> Any:
         """Record the answer for exactly what was seen."""
-        async with self:
-            self.busy, self.problem = True, {}
-        try:
+        async with attempt(self) as made:
             view = await decide(context, answer)
-        except OpsloomError as error:
-            async with self:
-                self.busy, self.problem = False, error.as_problem()
-            return [ApprovalsState.load] if error.status == 409 else None
+        if made.problem:
+            return [ApprovalsState.load] if made.status == 409 else None
         async with self:
-            self.busy, self.chosen, self.seen = False, "", {}
+            self.chosen, self.seen = "", {}
             self.rows = [row for row in self.rows if row["id"] != answer.get("approval")]
         await tell(self, f"approval.told_{answer['decision']}", name=view.title or view.workflow_name)
         return [ApprovalsState.load, SessionState.load_frame]

@@ -8,10 +8,10 @@ from uuid import UUID
 import reflex as rx
 
 from app.core.context import Context
-from app.core.errors import OpsloomError
 from app.services import runs
 from app.services.run_views import RunView
 from app.ui.answers import decide
+from app.ui.attempt import Attempts, attempt
 from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import t
 from app.ui.rows import identifier, may, run_path, run_row
@@ -27,13 +27,11 @@ OVER = ("succeeded", "failed", "cancelled")
 Json = dict[str, Any]
 
 
-class BatchState(PageState, SessionState):
+class BatchState(PageState, Attempts, SessionState):
     shown: Json = {}
     rows: list[Json] = []
     plans: dict[str, Json] = {}
     may: dict[str, bool] = {}
-    problem: Json = {}
-    busy: bool = False
 
     @opens("run.read")
     async def load(self, context: Context) -> Any:
@@ -60,15 +58,8 @@ class BatchState(PageState, SessionState):
     @guarded("approval.read")
     async def decide(self, context: Context, answer: Json) -> Any:
         """Answer the batch's one question."""
-        async with self:
-            self.busy, self.problem = True, {}
-        try:
+        async with attempt(self):
             await decide(context, answer)
-            problem: Json = {}
-        except OpsloomError as error:
-            problem = error.as_problem()
-        async with self:
-            self.busy, self.problem = False, problem
         return BatchState.load
 
     @guarded("run.cancel")

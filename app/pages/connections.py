@@ -7,8 +7,8 @@ from typing import Any
 import reflex as rx
 
 from app.core.context import Context
-from app.core.errors import OpsloomError
 from app.services import connections
+from app.ui.attempt import Attempts, attempt
 from app.ui.frame import page_frame
 from app.ui.i18n import t
 from app.ui.js import module
@@ -31,11 +31,9 @@ COLUMNS = (
 )
 
 
-class ConnectionsState(PageState, SessionState):
+class ConnectionsState(PageState, Attempts, SessionState):
     rows: list[Json] = []
     platforms: list[Json] = []
-    problem: Json = {}
-    busy: bool = False
     may_write: bool = False
 
     @opens("connection.read")
@@ -50,9 +48,7 @@ class ConnectionsState(PageState, SessionState):
     @guarded("connection.write")
     async def add(self, context: Context, sent: Json) -> Any:
         """Try the settings and store them. They pass through here and stay nowhere but in the vault."""
-        async with self:
-            self.busy, self.problem = True, {}
-        try:
+        async with attempt(self):
             made = await connections.add(
                 context,
                 alias=str(sent.get("alias", "")),
@@ -60,13 +56,7 @@ class ConnectionsState(PageState, SessionState):
                 name=str(sent.get("name", "")),
                 config=dict(sent.get("config") or {}),
             )
-        except OpsloomError as error:
-            async with self:
-                self.busy, self.problem = False, error.as_problem()
-            return None
-        async with self:
-            self.busy = False
-        return rx.redirect(f"/c/{context.client_slug}/connections?open={made.id}", replace=True)
+            return rx.redirect(f"/c/{context.client_slug}/connections?open={made.id}", replace=True)
 
     @guarded("connection.write")
     async def test(self, context: Context, connection: str) -> None:

@@ -8,9 +8,9 @@ import reflex as rx
 from pydantic import BaseModel, ConfigDict
 
 from app.core.context import Context
-from app.core.errors import OpsloomError
 from app.services import forms, runs
 from app.ui.answers import decide
+from app.ui.attempt import Attempts, attempt
 from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import t
 from app.ui.rows import identifier, may, run_path
@@ -33,11 +33,9 @@ class Filled(BaseModel):
     answer: Json
 
 
-class RunPageState(PageState, SessionState):
+class RunPageState(PageState, Attempts, SessionState):
     shown: Json = {}
     may: dict[str, bool] = {}
-    problem: Json = {}
-    busy: bool = False
     past: Json = {}
 
     @opens("run.read")
@@ -54,31 +52,17 @@ class RunPageState(PageState, SessionState):
     @guarded("approval.read")
     async def decide(self, context: Context, answer: Json) -> Any:
         """Answer the run's open question."""
-        async with self:
-            self.busy, self.problem = True, {}
-        try:
+        async with attempt(self):
             await decide(context, answer)
-            problem: Json = {}
-        except OpsloomError as error:
-            problem = error.as_problem()
-        async with self:
-            self.busy, self.problem = False, problem
         return RunPageState.load
 
     @guarded("form.answer")
     async def answer(self, context: Context, sent: Json) -> Any:
         """Fill in an open form of the run."""
-        async with self:
-            self.busy, self.problem = True, {}
-        try:
+        async with attempt(self) as made:
             filled = Filled.model_validate(sent)
             await forms.answer(context, identifier(filled.form, "form"), answer=filled.answer)
-            problem: Json = {}
-        except OpsloomError as error:
-            problem = error.as_problem()
-        async with self:
-            self.busy, self.problem = False, problem
-        if not problem:
+        if not made.problem:
             await tell(self, "wait.told")
         return RunPageState.load
 

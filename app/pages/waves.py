@@ -7,9 +7,10 @@ from typing import Any
 import reflex as rx
 
 from app.core.context import Context
-from app.core.errors import Invalid, OpsloomError, Problem
+from app.core.errors import Invalid, Problem
 from app.services import clients, waves, workflows
 from app.services.waves import WaveView
+from app.ui.attempt import Attempts, attempt
 from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import catalogue, t
 from app.ui.parts import callout, link_button, panel
@@ -34,13 +35,11 @@ PAUSES = ("0", "600", "3600", "86400", "manual")
 DEFAULTS: Json = {"to": [], "canary": [], "percents": "10, 50", "pause": "0", "stop_at_percent": 20, "inputs": {}}
 
 
-class WavesState(PageState, SessionState):
+class WavesState(PageState, Attempts, SessionState):
     rows: list[Json] = []
     asking: bool = False
     form: Json = {}
-    problem: Json = {}
     errors: dict[str, list[Json]] = {}
-    busy: bool = False
     may_start: bool = False
 
     @opens("run.read")
@@ -57,18 +56,12 @@ class WavesState(PageState, SessionState):
     @guarded("wave.start")
     async def start(self, context: Context, sent: Json) -> Any:
         """Start with a plan: nothing is written anywhere until somebody has seen it."""
-        async with self:
-            self.busy, self.problem, self.errors = True, {}, {}
-        try:
+        async with attempt(self) as tried:
             made = await waves.start(context, mode="plan", **_asked(sent))
-        except OpsloomError as error:
-            problem = error.as_problem()
-            async with self:
-                self.busy, self.problem, self.errors = False, problem, by_field(problem)
-            return None
+            return rx.redirect(f"/c/{context.client_slug}/waves/{made}")
         async with self:
-            self.busy = False
-        return rx.redirect(f"/c/{context.client_slug}/waves/{made}")
+            self.errors = by_field(tried.problem)
+        return None
 
 
 def wave_row(context: Context, wave: WaveView) -> Json:

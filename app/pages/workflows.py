@@ -7,9 +7,9 @@ from typing import Any
 import reflex as rx
 
 from app.core.context import Context
-from app.core.errors import OpsloomError
 from app.services import workflows
 from app.services.templates import templates
+from app.ui.attempt import Attempts, attempt
 from app.ui.frame import page_frame
 from app.ui.i18n import t
 from app.ui.js import module
@@ -36,10 +36,8 @@ COLUMNS = (
 ARCHIVE = {"id": "archive", "title": "workflows.archive", "icon": "trash", "danger": True}
 
 
-class WorkflowsState(PageState, SessionState):
+class WorkflowsState(PageState, Attempts, SessionState):
     rows: list[Json] = []
-    problem: Json = {}
-    busy: bool = False
     may_draw: bool = False
 
     @opens("workflow.read")
@@ -52,17 +50,9 @@ class WorkflowsState(PageState, SessionState):
     @guarded("workflow.write")
     async def create(self, context: Context, sent: Json) -> Any:
         """Make a workflow, empty, from a template or from a file, and open it."""
-        async with self:
-            self.busy, self.problem = True, {}
-        try:
+        async with attempt(self):
             made = await _made(context, sent)
-        except OpsloomError as error:
-            async with self:
-                self.busy, self.problem = False, error.as_problem()
-            return None
-        async with self:
-            self.busy = False
-        return rx.redirect(f"/c/{context.client_slug}/workflows/{made}")
+            return rx.redirect(f"/c/{context.client_slug}/workflows/{made}")
 
     @guarded("workflow.write")
     async def act(self, context: Context, action: str, ids: list[str]) -> None:

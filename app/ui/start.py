@@ -12,6 +12,7 @@ from app.core.errors import OpsloomError
 from app.services import runs, workflows
 from app.services.inputs import read_table
 from app.services.starts import label_of
+from app.ui.attempt import Attempts, attempt
 from app.ui.js import module
 from app.ui.rows import identifier, may, run_path
 from app.ui.session import SessionState, guarded
@@ -34,20 +35,18 @@ class _Start(BaseModel):
     key: str | None = None
 
 
-class StartState(SessionState):
+class StartState(Attempts, SessionState):
     """The workflow that is to be started, and how its table was checked."""
 
     to_start: Json = {}
     checked: Json = {}
-    start_problem: Json = {}
-    start_busy: bool = False
     start_may: dict[str, bool] = {}
 
     @guarded("run.plan")
     async def open_start(self, context: Context, workflow_id: str, like: str) -> None:
         """What the dialog needs of a workflow; filled with the inputs of the run ``like``, where one is named."""
         async with self:
-            self.to_start, self.checked, self.start_problem, self.start_busy = {}, {}, {}, False
+            self.to_start, self.checked, self.problem, self.busy = {}, {}, {}, False
         shown = await _to_start(context, workflow_id, like)
         async with self:
             self.to_start, self.start_may = shown, may(context)
@@ -67,7 +66,7 @@ class StartState(SessionState):
         except OpsloomError as error:
             checked, problem = {"name": asked.name, "rows": []}, error.as_problem()
         async with self:
-            self.checked, self.start_problem = checked, problem
+            self.checked, self.problem = checked, problem
 
     @guarded("run.plan")
     async def start_one(self, context: Context, sent: Json) -> Any:
@@ -82,16 +81,12 @@ class StartState(SessionState):
         return await self._started(context, _batch(context, asked), "batch")
 
     async def _started(self, context: Context, starting: Any, kind: str) -> Any:
-        async with self:
-            self.start_busy, self.start_problem = True, {}
-        try:
+        async with attempt(self) as made:
             run_id = await starting
-        except OpsloomError as error:
-            async with self:
-                self.start_busy, self.start_problem = False, error.as_problem()
+        if made.problem:
             return None
         async with self:
-            self.to_start, self.checked, self.start_busy = {}, {}, False
+            self.to_start, self.checked = {}, {}
         return rx.redirect(run_path(context, kind, run_id))
 
 
@@ -166,8 +161,8 @@ def start_dialog() -> rx.Component:
     return StartDialog.create(
         workflow=StartState.to_start,
         checked=StartState.checked,
-        problem=StartState.start_problem,
-        busy=StartState.start_busy,
+        problem=StartState.problem,
+        busy=StartState.busy,
         may=StartState.start_may,
         on_start=StartState.start_one,
         on_check=StartState.check_table,

@@ -16,10 +16,11 @@ from connectors.httpd import HangUp
 from connectors.m365.simulator import control, entra, graph, permissions, seed
 from connectors.m365.simulator.directory import Directory
 from connectors.m365.simulator.errors import GraphError, invalid_token
-from connectors.m365.simulator.faults import Fault, Faults
-from connectors.m365.simulator.journal import Journal, Record
+from connectors.m365.simulator.faults import GraphFault
+from connectors.m365.simulator.journal import GraphRecord, noted
 from connectors.m365.simulator.state import Tenant
 from connectors.m365.simulator.wire import Answer, Json, Request
+from connectors.simulation import Fault, Faults, Journal, Record
 
 VERSION = "v1.0"
 WRITE_METHODS = ("POST", "PATCH", "PUT", "DELETE")
@@ -30,8 +31,8 @@ class Simulator:
 
     def __init__(self, state: Path | None = None) -> None:
         self.tenants: dict[str, Tenant] = {}
-        self.faults = Faults()
-        self.journal = Journal()
+        self.faults = Faults(GraphFault)
+        self.journal = Journal(GraphRecord)
         self.page_limit: int | None = None
         self._released = asyncio.Event()
         self._state = state
@@ -145,7 +146,7 @@ class Simulator:
         if len(segments) == 4 and segments[1:] == ("v2.0", ".well-known", "openid-configuration"):
             return entra.metadata(request.base, segments[0])
         refusal = GraphError(404, "NotFound", f"There is nothing at {request.method} {request.path}.")
-        record = self.journal.open(request, f"{request.method} {request.path}", write=False)
+        record = self.journal.open(**noted(request, f"{request.method} {request.path}", write=False))
         return self._refused(refusal, request, record)
 
     def _sign_in(self, request: Request, record: Record, _visible_at: float) -> Answer:
@@ -162,8 +163,10 @@ class Simulator:
         is_graph = request.segments[0] == VERSION
         write = is_graph and request.method in WRITE_METHODS
         operation = graph.operation(request.method, request.segments[1:]) if is_graph else "POST token"
-        record = self.journal.open(request, operation, write=write)
-        met = self.faults.take(request.method, operation, request.path, self._tenant_of(request), write=write)
+        record = self.journal.open(**noted(request, operation, write=write))
+        met = self.faults.take(
+            method=request.method, operation=operation, path=request.path, tenant=self._tenant_of(request), write=write
+        )
         record.faults = [fault.kind for fault in met]
         for fault in met:
             if (refused := await self._before(fault, request)) is not None:

@@ -24,6 +24,9 @@ LIST = {"method": "POST", "path": "/ec2/DescribeInstances", "tenant": "contoso",
         ({"writes": False, "times": None}, [LIST, RUN], [1, 0]),
         ({"path": "Describe", "times": None}, [LIST, RUN], [1, 0]),
         ({"method": "GET"}, [RUN], [0]),
+        ({"method": "POST"}, [RUN], [1]),
+        ({"operation": "^Run"}, [RUN], [0]),
+        ({"operation": "^Run"}, [{**RUN, "operation": "RunInstances"}], [1]),
         ({"tenant": "fabrikam"}, [RUN], [0]),
     ],
 )
@@ -46,7 +49,18 @@ def test_a_fault_that_stays_is_waited_for_in_vain() -> None:
     assert not faults.wait_removed(faults.add(kind="timeout"), 0.01)
 
 
-@pytest.mark.parametrize("given", [{"kind": "flood"}, {"kind": "drop", "path": "("}, {"kind": "slow", "seconds": -1}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "flood"},
+        {"kind": "drop", "path": "("},
+        {"kind": "slow", "seconds": -1},
+        {"kind": "drop", "every": 0},
+        {"kind": "drop", "when": "later"},
+        {"kind": "drop", "operation": "("},
+        {"kind": "delay"},
+    ],
+)
 def test_what_is_not_understood_is_refused(given: dict) -> None:
     with pytest.raises(ValueError):
         Faults().add(**given)

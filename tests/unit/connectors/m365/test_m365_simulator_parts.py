@@ -8,12 +8,13 @@ import pytest
 
 from connectors.m365.simulator.entra import Caller, Tokens, token_answer
 from connectors.m365.simulator.errors import GraphError
-from connectors.m365.simulator.faults import Faults
-from connectors.m365.simulator.journal import Journal, hide
+from connectors.m365.simulator.faults import GraphFault
+from connectors.m365.simulator.journal import GraphRecord, hide, noted
 from connectors.m365.simulator.models import model, problems
 from connectors.m365.simulator.seed import DEMO, demo_fixture, tenant_of
 from connectors.m365.simulator.state import Table, Tenant
 from connectors.m365.simulator.wire import Request
+from connectors.simulation import Faults, Journal
 
 USER = model("user:User")
 
@@ -60,53 +61,11 @@ class TestModels:
 
 
 class TestFaults:
-    def take(self, faults: Faults, method: str = "POST", operation: str = "POST /users", *, write: bool = True) -> int:
-        return len(faults.take(method, operation, "/v1.0/users", "t1", write=write))
-
-    def test_counts_down(self) -> None:
-        faults = Faults()
-        faults.add(kind="throttle", times=2)
-        assert [self.take(faults) for _ in range(3)] == [1, 1, 0]
-
-    def test_every_third(self) -> None:
-        faults = Faults()
-        faults.add(kind="throttle", times=None, every=3)
-        assert [self.take(faults) for _ in range(7)] == [0, 0, 1, 0, 0, 1, 0]
-
-    @pytest.mark.parametrize(
-        ("narrowed", "met"),
-        [
-            ({"method": "POST"}, 1),
-            ({"method": "GET"}, 0),
-            ({"writes": True}, 1),
-            ({"writes": False}, 0),
-            ({"path": "users$"}, 1),
-            ({"path": "groups"}, 0),
-            ({"operation": "^POST /users$"}, 1),
-            ({"operation": "assignLicense"}, 0),
-            ({"tenant": "t1"}, 1),
-            ({"tenant": "t2"}, 0),
-        ],
-    )
-    def test_meets_only_what_fits(self, narrowed: dict[str, object], met: int) -> None:
-        faults = Faults()
-        faults.add(kind="drop", **narrowed)
-        assert self.take(faults) == met
-
-    @pytest.mark.parametrize("bad", [{"kind": "sulk"}, {"kind": "drop", "every": 0}, {"kind": "drop", "when": "later"},
-                                     {"kind": "slow", "seconds": -1}, {"kind": "drop", "colour": "red"}])  # fmt: skip
-    def test_refuses_what_it_does_not_understand(self, bad: dict[str, object]) -> None:
-        with pytest.raises((ValueError, TypeError)):
-            Faults().add(**bad)
-
-    def test_can_be_removed(self) -> None:
-        faults = Faults()
-        first = faults.add(kind="drop", times=None)
-        faults.add(kind="slow", times=None)
-        faults.remove(first.id)
-        assert [one["kind"] for one in faults.as_json()] == ["slow"]
-        faults.remove()
-        assert faults.as_json() == []
+    def test_a_write_can_be_made_visible_late(self) -> None:
+        faults = Faults(GraphFault)
+        faults.add(kind="delay", seconds=2)
+        (met,) = faults.take(method="POST", operation="POST /users", path="/v1.0/users", tenant="t1", write=True)
+        assert (met.kind, met.seconds, met.code) == ("delay", 2, "serviceNotAvailable")
 
 
 class TestState:
@@ -207,16 +166,8 @@ class TestJournal:
         assert "s3cret" not in json.dumps(shown)
 
     def test_hides_the_secret_of_a_form(self) -> None:
-        journal = Journal()
+        journal = Journal(GraphRecord)
         posted = request("POST", body=b"client_id=a&client_secret=s3cret")
         form = Request(**{**posted.__dict__, "headers": {"content-type": "application/x-www-form-urlencoded"}})
-        journal.open(form, "POST token", write=False)
+        journal.open(**noted(form, "POST token", write=False))
         assert "s3cret" not in json.dumps(journal.read())
-
-    def test_can_be_narrowed(self) -> None:
-        journal = Journal()
-        for tenant, write in (("a", True), ("a", False), ("b", True)):
-            journal.open(request(), "GET /users", write=write).tenant = tenant
-        assert len(journal.read(tenant="a")) == 2
-        assert len(journal.read(writes=True)) == 2
-        assert len(journal.read(since=2)) == 1
