@@ -11,8 +11,9 @@ from app.services import targets
 from app.services.targets import Touch
 from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import t
+from app.ui.remote_table import Look, RemoteTable, fill, fill_more
 from app.ui.rows import run_path
-from app.ui.session import PageState, SessionState, guarded, opens
+from app.ui.session import SessionState, guarded, opens
 from app.ui.steps import thing_words
 from app.ui.table import Column, data_table
 
@@ -34,32 +35,21 @@ COLUMNS = (
 )
 
 
-class HistoryState(PageState, SessionState):
-    rows: list[Json] = []
-    active: dict[str, str] = {}
-    has_more: bool = False
-
+class HistoryState(RemoteTable, SessionState):
     @opens("run.read")
     async def load(self, context: Context) -> None:
         """The newest changes of the thing that the address names."""
-        await _fill(self, context, _asked(self.router.url.query_parameters))
+        await fill(self, _asked(self.router.url.query_parameters), _look(context), PAGE)
 
     @guarded("run.read", supersedes=True)
     async def filter(self, context: Context, active: dict[str, str]) -> None:
         """The newest changes of what was typed."""
-        await _fill(self, context, _asked(active))
+        await fill(self, _asked(active), _look(context), PAGE)
 
     @guarded("run.read")
     async def more(self, context: Context) -> None:
         """Older changes."""
-        rows, active = self.rows, dict(self.active)
-        last = rows[-1]["id"] if rows else ""
-        found = await targets.history(context, target=active.get("target", ""), before=last or None, limit=PAGE)
-        async with self:
-            # Meanwhile something else may have been looked for.
-            if self.active == active and self.rows and self.rows[-1]["id"] == last:
-                self.rows = [*self.rows, *(_row(context, touch) for touch in found)]
-                self.has_more = len(found) == PAGE
+        await fill_more(self, _look(context), PAGE)
 
 
 def _asked(given: Any) -> dict[str, str]:
@@ -67,13 +57,12 @@ def _asked(given: Any) -> dict[str, str]:
     return {"target": target} if target else {}
 
 
-async def _fill(state: HistoryState, context: Context, active: dict[str, str]) -> None:
-    async with state:
-        state.active, state.loaded = active, False
-    found = await targets.history(context, target=active.get("target", ""), limit=PAGE)
-    async with state:
-        state.rows = [_row(context, touch) for touch in found]
-        state.has_more, state.loaded = len(found) == PAGE, True
+def _look(context: Context) -> Look:
+    async def look(active: dict[str, str], after: str | None) -> list[Json]:
+        found = await targets.history(context, target=active.get("target", ""), before=after, limit=PAGE)
+        return [_row(context, touch) for touch in found]
+
+    return look
 
 
 def _row(context: Context, touch: Touch) -> Json:

@@ -13,8 +13,9 @@ from app.services import runs, workflows
 from app.ui.frame import client_path, page_frame
 from app.ui.i18n import t
 from app.ui.parts import link_button
+from app.ui.remote_table import Look, RemoteTable, fill, fill_more
 from app.ui.rows import identifier, run_row
-from app.ui.session import PageState, SessionState, guarded, opens
+from app.ui.session import SessionState, guarded, opens
 from app.ui.table import Column, choice, data_table
 
 ROUTE = "/c/[client]/runs"
@@ -36,50 +37,38 @@ SINCE = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta
 FILTERS = ("search", "state", "workflow", "kind", "since")
 
 
-class RunsState(PageState, SessionState):
-    rows: list[Json] = []
-    active: dict[str, str] = {}
+class RunsState(RemoteTable, SessionState):
     flows: list[Json] = []
-    has_more: bool = False
 
     @opens("run.read")
     async def load(self, context: Context) -> None:
         """The newest runs that match the filters of the address."""
-        asked = self.router.url.query_parameters
-        active = {name: asked[name] for name in FILTERS if asked.get(name)}
         flows = await workflows.list_workflows(context) if "workflow.read" in context.permissions else []
         async with self:
-            self.active = active
             self.flows = [{"value": str(flow.id), "label": flow.name} for flow in flows]
-        await _fill(self, context, active)
+        await fill(self, _asked(self.router.url.query_parameters), _look(context), runs.PAGE)
 
     @guarded("run.read", supersedes=True)
     async def filter(self, context: Context, active: dict[str, str]) -> None:
         """Show the newest runs that match these filters; words are looked for in all runs, not in the rows here."""
-        active = {name: str(active[name]) for name in FILTERS if active.get(name)}
-        async with self:
-            self.active, self.loaded = active, False
-        await _fill(self, context, active)
+        await fill(self, _asked(active), _look(context), runs.PAGE)
 
     @guarded("run.read")
     async def more(self, context: Context) -> None:
         """The page after what is shown."""
-        rows, active = self.rows, dict(self.active)
-        last = rows[-1]["id"] if rows else ""
-        found = await runs.list_runs(context, **_query(active), before=identifier(last, "run"))
-        async with self:
-            # Meanwhile something else may have been looked for.
-            if self.active == active and self.rows and self.rows[-1]["id"] == last:
-                self.rows = [*self.rows, *(run_row(context, run) for run in found)]
-                self.has_more = len(found) == runs.PAGE
+        await fill_more(self, _look(context), runs.PAGE)
 
 
-async def _fill(state: RunsState, context: Context, active: dict[str, str]) -> None:
-    found = await runs.list_runs(context, **_query(active))
-    async with state:
-        state.rows = [run_row(context, run) for run in found]
-        state.has_more = len(found) == runs.PAGE
-        state.loaded = True
+def _asked(given: Any) -> dict[str, str]:
+    return {name: str(given[name]) for name in FILTERS if given.get(name)}
+
+
+def _look(context: Context) -> Look:
+    async def look(active: dict[str, str], after: str | None) -> list[Json]:
+        before = identifier(after, "run") if after else None
+        return [run_row(context, run) for run in await runs.list_runs(context, **_query(active), before=before)]
+
+    return look
 
 
 def _query(active: dict[str, str]) -> Json:

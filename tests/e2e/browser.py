@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.product import CHROMIUM, Product
@@ -14,6 +15,15 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 30_000
 CLIENT_PAGES = ("", "/workflows", "/runs", "/history", "/waves", "/approvals", "/triggers", "/connections", "/audit")
 PATHS = ("/clients", "/health", *(f"/c/contoso{page}" for page in CLIENT_PAGES))
+
+
+def in_a_browser(timeout_s: int) -> list[pytest.MarkDecorator]:
+    """The marks of a file whose tests need Chromium and the product."""
+    return [
+        pytest.mark.e2e,
+        pytest.mark.timeout(timeout_s),
+        pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
+    ]
 
 
 @contextmanager

@@ -8,15 +8,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.browser import Person, chromium, sign_in
+from tests.e2e.browser import Person, in_a_browser, sign_in
 from tests.e2e.builder_page import BuilderPage, imported, log_step, middle
-from tests.product import CHROMIUM, Product
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=300)
 
 DEPARTMENT = {"type": "object", "properties": {"department": {"type": "string"}, "email": {"type": "string"}}}
 BEGUN = """() => {
@@ -26,17 +22,6 @@ BEGUN = """() => {
 }"""
 AMBER = "one => getComputedStyle(one).getPropertyValue('--amber-3')"
 CHAIN = [{"source": "a", "target": "b"}, {"source": "b", "target": "c"}]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engineer(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "engineer")
 
 
 @pytest.fixture

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.e2e.browser import Person, chromium, sign_in
+from tests.e2e.browser import Person, in_a_browser
 from tests.e2e.builder_page import BuilderPage, imported, log_step
-from tests.product import CHROMIUM, Product
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engineer(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "engineer")
-
-
-@pytest.fixture(scope="module")
-def owner(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "owner")
+pytestmark = in_a_browser(timeout_s=300)
 
 
 def pair(product: Product) -> str:

@@ -9,15 +9,11 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import chromium, sign_in, visit
+from tests.e2e.browser import chromium, in_a_browser, sign_in, visit
 from tests.e2e.builder_page import imported
-from tests.product import CHROMIUM, Product
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=300)
 
 HERE = ("--client", "contoso", "--as", "engineer@northbridge.example")
 NOBODY = f"nobody-{uuid4().hex[:8]}@contoso.com"

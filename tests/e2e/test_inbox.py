@@ -12,16 +12,12 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import chromium, sign_in, visit
+from tests.e2e.browser import chromium, in_a_browser, sign_in, visit
 from tests.e2e.builder_page import CLIENT, imported
 from tests.e2e.test_command_line import Terminal
-from tests.product import CHROMIUM, Product
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=300)
 
 MARK = f"inbox_{uuid4().hex[:8]}"
 ASK = {

@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.browser import Person, chromium, sign_in
+from tests.e2e.browser import Person, in_a_browser
 from tests.e2e.builder_page import CLIENT, BuilderPage, middle
-from tests.product import CHROMIUM, Product
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=420)
 
 # Somebody new each time, so that a stack which has seen this test before can be tested again.
 ADA = f"ada.lovelace.{uuid4().hex[:6]}@contoso.com"
 ANNA = "anna.berg@contoso.com"
 FRESH_CODE = "A fresh code from your authenticator app"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engineer(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "engineer")
-
-
-@pytest.fixture(scope="module")
-def approver(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "approver")
 
 
 def people(product: Product) -> dict[str, Any]:

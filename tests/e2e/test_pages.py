@@ -12,14 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.ui.i18n import catalogue
-from tests.e2e.browser import PATHS, Person, chromium, settle, sign_in, visit
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import PATHS, Person, in_a_browser, settle, visit
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=420)
 
 DIALOGS = ("/c/contoso/workflows?new=1", "/c/contoso/connections?add=1", "/c/contoso/triggers?add=1")
 WIDTHS = (1400, 390)
@@ -77,17 +73,6 @@ TOO_FAINT = """() => {
   }
   return [...new Set(found)];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def owner(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "owner")
 
 
 @pytest.fixture(scope="module")

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import Person, chromium, sign_in, visit
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import Person, in_a_browser, sign_in, visit
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=420)
 
 DONE_MS = 90_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engineer(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "engineer")
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.e2e.browser import Person, chromium, settle, sign_in, visit
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import Person, in_a_browser, settle, visit
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+pytestmark = in_a_browser(timeout_s=420)
 
 
 class SlowAnswers:
@@ -47,11 +36,6 @@ class SlowAnswers:
         for browser, message in self._held:
             browser.send(message)
         self._held.clear()
-
-
-@pytest.fixture(scope="module")
-def owner(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "owner")
 
 
 @pytest.fixture

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.browser import PATHS, Person, chromium, newcomer, settle
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import PATHS, Person, in_a_browser, newcomer, settle
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+pytestmark = in_a_browser(timeout_s=420)
 
 
 class SlowScripts:

@@ -6,17 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import chromium, sign_in
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import chromium, in_a_browser, sign_in
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=420)
 
 WALK: dict[str, Any] = {
     "schema": "opsloom/workflow@1",

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from app.core.ids import new_id
-from tests.e2e.browser import Person, chromium, sign_in, visit
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import Person, in_a_browser, visit
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engineer(browser: Browser, product: Product) -> Person:
-    return sign_in(browser, product, "engineer")
+pytestmark = in_a_browser(timeout_s=420)
 
 
 def begin(engineer: Person, kind: str) -> tuple[Page, str]:

@@ -10,18 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from connectors.m365.simulator.seed import demo_fixture
-from tests.e2e.browser import chromium, sign_in, visit
-from tests.product import CHROMIUM, Product
+from tests.e2e.browser import chromium, in_a_browser, sign_in, visit
+from tests.product import Product
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser(timeout_s=300)
 
 MARK = f"wave{uuid4().hex[:8]}"
 MSP = "northbridge"
