@@ -249,6 +249,25 @@ async def test_what_nobody_can_tell_is_asked_of_a_person(m365: Sandbox, runner: 
     assert changing(m365) == [], "nothing was written any more"
 
 
+async def test_what_nobody_can_tell_is_not_done_again_when_the_run_is_tried_again(
+    m365: Sandbox, runner: Worker
+) -> None:
+    m365.control.fault("timeout", writes=True, seconds=12)
+    tenant, run_id = await begun(m365, chain("Again", only_step("m365.user.create", RENEE)["nodes"][0], noop("after")))
+    await off_loop(m365.control.wait_for_write, "", seconds=20)
+    await strip_mark(m365)
+    m365.control.clear_faults()
+    await wait_for(tenant.engineer, run_id, ("waiting", "failed", "succeeded"))
+    await runs.cancel(tenant.engineer, run_id)
+    assert states(await wait_for(tenant.engineer, run_id))["step"] == "unknown"
+    await runs.retry(tenant.engineer, run_id)
+    run = await wait_for(tenant.engineer, run_id, ("waiting", "failed", "succeeded"))
+    assert (run.state, run.reason and run.reason["code"]) == ("waiting", "unknown"), run.reason
+    await runs.settle(tenant.engineer, run_id, node="step", outcome="not_done")
+    assert (await wait_for(tenant.engineer, run_id)).state == "failed"
+    assert changing(m365) == [], "nothing was written any more"
+
+
 async def strip_mark(m365: Sandbox) -> None:
     """Somebody deletes the account and makes it anew by hand."""
     other = await make_tenant(NO_POLICY)

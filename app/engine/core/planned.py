@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Json = dict[str, Any]
 
@@ -40,12 +40,14 @@ class PlannedStep(BaseModel):
 
 class Plan(BaseModel):
     """All that a run would change, before any of it is made. ``differences`` say how it departs from the plan that was
-    sealed before it, where there was one."""
+    sealed before it, where there was one. ``connections`` are those that its steps use, by alias, with ``id`` and
+    ``tenant``: an alias may lead elsewhere by the time of the write."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: tuple[PlannedStep, ...]
     differences: tuple[Json, ...] = ()
+    connections: dict[str, Json] = Field(default_factory=dict)
 
     @property
     def problems(self) -> list[PlannedStep]:
@@ -61,13 +63,13 @@ class Plan(BaseModel):
         """The changes by node, with what an undo found moved."""
         return {step.node: {**step.change, "drift": step.drift} for step in self.steps if step.change is not None}
 
-    def change_of(self, node: str) -> Json | None:
-        """The sealed change of ``node``; None where the plan has none.
+    def step_of(self, node: str) -> PlannedStep | None:
+        """What was sealed of ``node``; None where the plan has nothing of it.
 
         A step in an iteration that the plan could not count is sealed under ``?`` in the place of its number.
         """
         names = _sealed_names(node)
-        found = {step.node: step.change for step in self.steps if step.node in names}
+        found = {step.node: step for step in self.steps if step.node in names}
         return next((found[name] for name in names if name in found), None)
 
 

@@ -1,4 +1,8 @@
-"""A run that failed or was cancelled goes on: failed steps are tried again, what it never came to is open again."""
+"""A run that failed or was cancelled goes on: failed steps are tried again, what it never came to is open again.
+
+A step of which nobody knows what became is not tried anew: its attempt is under way once more, with its key and its
+intent, and whoever walks the run finds out what it did before anything is sent.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ def reset(state: RunState, event: StepReset) -> RunState:
     states = state.states.set_many({place: _as_new(state.states[place], place in owners) for place in again})
     failed = next((state.graph.order[p] for p, node in enumerate(states) if _stops_run(state.graph, p, node)), None)
     touched = sum(1 << place for place in again)
+    looked_for = sum(1 << place for place in again if state.states[place].state == "unknown")
     state = replace(
         state,
         states=states,
@@ -28,12 +33,13 @@ def reset(state: RunState, event: StepReset) -> RunState:
         cancelling=False,
         paused=False,
         outcome=None,
+        running=state.running | looked_for,
         unknown=sum(1 << place for place, node in enumerate(states) if node.state == "unknown"),
         waiting=state.waiting & ~touched,
         to_cancel=state.to_cancel & ~touched,
         finishing=state.finishing & ~touched,
     )
-    return _going_on(_counted_anew(state), again)
+    return _going_on(_counted_anew(state), {place for place in again if not looked_for >> place & 1})
 
 
 def _chosen(state: RunState, names: Iterable[str]) -> set[int]:
@@ -69,6 +75,8 @@ def _is_stuck(state: RunState, place: int, stuck: set[tuple[int, int]]) -> bool:
 
 
 def _as_new(node: NodeState, owner: bool) -> NodeState:
+    if node.state == "unknown":
+        return replace(node, state="running", error=None, earlier=node.attempt)
     again = replace(PENDING, attempt=node.attempt, earlier=node.attempt)
     # A body that was laid out stays so: its step goes on with it.
     return replace(again, state="running", params=node.params) if owner else again

@@ -86,6 +86,12 @@ def change_differences(sealed: Json, now: Json) -> list[dict[str, Any]]:
     return found
 
 
+def unknown_differences(sealed: Json, params: Json) -> list[dict[str, Any]]:
+    """As :func:`change_differences`, where only the run could tell what the change would be: its ``after`` are the
+    step's parameters as far as they were known, and those hold."""
+    return list(_by_field("after", dict(sealed.get("after") or {}), to_json(params), set()))
+
+
 def matches(sealed: Any, now: Any) -> bool:
     """Whether ``now`` is what was sealed, where an unknown stands for anything."""
     if is_unknown_json(sealed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlmodel import col, select
@@ -103,7 +104,10 @@ class BatchWalk:
         patience.tries.clear()
         loaded = await self._engine.store.load(Claim(row.client_id, row.id, 0, 0))
         assert loaded is not None
-        stage, moved = Stage(loaded, self._clients, OwnVariables(self._engine.store, self._claim)), False
+        # All rows use what the head has opened, and are sealed with that.
+        loaded = replace(loaded, connections=self._record.connections)
+        clients = self._clients.held_to(loaded.agreed_connections)
+        stage, moved = Stage(loaded, clients, OwnVariables(self._engine.store, self._claim)), False
         try:
             plan = await Planner(stage, world, patience).plan()
             seal = seal_of(stage, plan)

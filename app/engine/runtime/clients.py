@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from copy import copy
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,27 +16,43 @@ from app.data.session import tenant_session
 from app.engine.runtime.pace import PLAN_PATIENCE_S, STEP_PATIENCE_S, Lane, Pace
 from connectors import registry
 from connectors.base import Client
+from connectors.errors import Rejected
 
 T = TypeVar("T")
+Connections = Mapping[str, Mapping[str, Any]]
 
-OpenClient = Callable[[Context, str], Awaitable[Client]]
-"""Opens the connection with this alias for the context's client, reading its credential from the vault."""
+OpenClient = Callable[[Context, str, UUID | None], Awaitable[Client]]
+"""Opens the connection with this alias and id for the context's client, reading its credential from the vault."""
 
 
 class WrongClient(RuntimeError):
     """A credential of another client was about to be used. A defect of ours; nothing was sent."""
 
 
+def replaced(alias: str) -> Rejected:
+    """The alias leads to another connection by now."""
+    message = f"The connection {alias} is not the one that this was planned with: it was replaced since. Plan anew."
+    return Rejected(message, code="connection_replaced", field="connection")
+
+
 class Clients:
-    """One client's connections, by alias. ``connections`` are those of the run's record."""
+    """One client's connections, by alias. ``connections`` are those of the run's record, ``agreed`` those that people
+    agreed to: an alias can be given to another connection meanwhile, and what was approved for one tenant must not be
+    done in another."""
 
     def __init__(
-        self, context: Context, open_client: OpenClient, pace: Pace, connections: Mapping[str, Mapping[str, Any]]
+        self,
+        context: Context,
+        open_client: OpenClient,
+        pace: Pace,
+        connections: Connections,
+        agreed: Connections = MappingProxyType({}),
     ) -> None:
         self._context = context
         self._open_client = open_client
         self._pace = pace
         self._connections = connections
+        self._agreed = agreed
         self._opening: dict[str, asyncio.Task[Client]] = {}
         self._lanes: dict[str, Lane] = {}
 
@@ -42,8 +60,16 @@ class Clients:
     def client_id(self) -> UUID:
         return self._context.client_id
 
+    def held_to(self, agreed: Connections) -> Clients:
+        """The same clients for another run, with what was agreed to for that."""
+        other = copy(self)
+        other._agreed = agreed
+        return other
+
     async def get(self, alias: str) -> Client:
-        """The client of ``alias``. Raises the opener's errors, WrongClient where it is not this client's."""
+        """The client of ``alias``. Raises the opener's errors, Rejected where the alias leads elsewhere than was agreed
+        to, WrongClient where it is not this client's."""
+        self._require_agreed(alias)
         task = self._opening.get(alias)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._opening[alias] = asyncio.create_task(self._open(alias))
@@ -79,11 +105,20 @@ class Clients:
         return self._lanes[alias]
 
     async def _open(self, alias: str) -> Client:
-        client = await self._open_client(self._context, alias)
+        known = self._connections.get(alias)
+        client = await self._open_client(self._context, alias, UUID(str(known["id"])) if known else None)
         if client.client_id != self._context.client_id:
             await client.aclose()
             raise WrongClient(f"the client of {alias} belongs to another client")
         return client
+
+    def _require_agreed(self, alias: str) -> None:
+        agreed, known = self._agreed.get(alias), self._connections.get(alias)
+        if agreed is None or known is None:
+            return
+        same_tenant = agreed["tenant"] in (None, known.get("tenant"))
+        if str(known["id"]) != agreed["id"] or not same_tenant:
+            raise replaced(alias)
 
     async def aclose(self) -> None:
         """Close what was opened."""

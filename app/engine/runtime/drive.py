@@ -117,9 +117,7 @@ class Drive:
         left = [self._graph.by_index[place] for place in places(self._journal.state.running)]
         await self._heed(self._recorded)
         for node in left:
-            if self._stage.kind(node) != "flow":
-                self._spawn(node, recovering=True)
-            elif isinstance(answer := self._flow.decide(node), Decision):
+            if self._stage.kind(node) == "flow" and isinstance(answer := self._flow.decide(node), Decision):
                 self._journal.note(StepSucceeded(node.id, output=to_json(answer.output), port=answer.port))
 
     async def _turn(self) -> bool:
@@ -243,6 +241,10 @@ class Drive:
             self._journal.replan()  # what was to be done next is void
             self._performer.calls.halt()
         self._heed_pause(record)
+        for place in places(self._journal.state.running):
+            # Under way, and not by this walk: a former one has left it, or a person has it looked for again.
+            if self._stage.kind(self._graph.by_index[place]) != "flow":
+                self._spawn(self._graph.by_index[place], recovering=True)
         for name in await self._people.heed(record):
             self._spawn(self._graph.nodes[name])
         self._start_due()

@@ -25,4 +25,4 @@ class Engine:
     wake: Any  # () -> Awaitable[None]: asks a worker to look
 
     def clients(self, record: Record) -> Clients:
-        return Clients(record.context, self.open_client, self.pace, record.connections)
+        return Clients(record.context, self.open_client, self.pace, record.connections, record.agreed_connections)

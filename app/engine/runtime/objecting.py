@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.engine.core.graph import GraphNode
+from app.engine.core.planned import PlannedStep
 from app.engine.core.policy import Requirement, Write
-from app.engine.core.seal import change_differences
+from app.engine.core.seal import change_differences, unknown_differences
 from app.engine.runtime.gate import CONFIRM, CONFIRMERS, Gate, Question
 from app.engine.runtime.record import StoredPlan
 from connectors.base import Change
@@ -15,16 +16,19 @@ Json = dict[str, Any]
 Objection = tuple[Question, list[Json]]
 
 
-def objection(gate: Gate, sealed: StoredPlan | None, node: GraphNode, planned: Change) -> Objection | None:
+def objection(
+    gate: Gate, sealed: StoredPlan | None, node: GraphNode, planned: Change, rendered: Json
+) -> Objection | None:
     """The question that has to be answered before the write is made, and how the write departs from the sealed one.
 
     What people agreed to before counts for the sealed change only. A write that has moved needs everybody whom the
-    policy asks once more, about this very change; where it asks nobody, somebody confirms.
+    policy asks once more, about this very change; where it asks nobody, somebody confirms. ``rendered`` are the step's
+    parameters as they are now: of what only the run could tell, the rest was sealed by them.
     """
     change = planned.model_dump(mode="json")
     write = Write(node.id, node.node.type, node.info.risk)
     agreed = gate.agreed(node.id, change)
-    moved = _moved(sealed.plan.change_of(node.id), change) if sealed else []
+    moved = _moved(sealed.plan.step_of(node.id), node, change, rendered) if sealed else []
     if moved:
         unmet = gate.unmet([write], agreed) or _to_confirm(gate, write, agreed)
     else:
@@ -42,9 +46,13 @@ def _to_confirm(gate: Gate, write: Write, agreed: set[str]) -> list[Requirement]
     return [Requirement(CONFIRM, CONFIRMERS, 1, (write.node,))] if needed else []
 
 
-def _moved(sealed: Json | None, now: Json) -> list[Json]:
-    """How a write departs from the sealed one; empty where it may be made. What was sealed as unknown may be anything
-    of its kind of step."""
-    if sealed is None:
+def _moved(planned: PlannedStep | None, node: GraphNode, now: Json, rendered: Json) -> list[Json]:
+    """How a write departs from the sealed one; empty where it may be made."""
+    if planned is None or planned.change is None:
         return [{"field": "change", "sealed": None, "now": now}]
-    return [] if sealed["kind"] == "unknown" else change_differences(sealed, now)
+    found = []
+    if planned.version != node.info.version:
+        found.append({"field": "step_version", "sealed": planned.version, "now": node.info.version})
+    if planned.change["kind"] == "unknown":
+        return [*found, *unknown_differences(planned.change, rendered)]
+    return [*found, *change_differences(planned.change, now)]

@@ -154,7 +154,7 @@ class Performer:
             event = StepSucceeded(node.id, output=prospect.output, change=change, port=node.info.ports[0])
             self.journal.note(event, self.telling.withdrawing(node) if self.stage.is_undo else None)
             return
-        question = objection(self.gate, self.sealed, node, prospect.change)
+        question = objection(self.gate, self.sealed, node, prospect.change, rendered)
         if question:
             await self._ask(node, question)
             return

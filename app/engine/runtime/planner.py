@@ -13,7 +13,7 @@ import structlog
 from app.engine.core.again import stored
 from app.engine.core.document import ERROR_PORT
 from app.engine.core.events import StepExpanded, StepSkipped, StepSucceeded
-from app.engine.core.graph import GraphNode
+from app.engine.core.graph import Graph, GraphNode
 from app.engine.core.plan import FinishBody, SkipStep, StartStep, advance, next_commands
 from app.engine.core.planned import Plan, PlannedStep
 from app.engine.core.retry import DEFAULT_RETRY, next_delay
@@ -93,7 +93,7 @@ class Planner:
             if event:
                 state, found = advance(state.graph, state, event)
                 commands.extend(found)
-        return Plan(steps=tuple(self._steps))
+        return Plan(steps=tuple(self._steps), connections=_connections(self._stage))
 
     def _finish_body(self, node: GraphNode, state: RunState) -> Seen:
         """What a step that holds others will give. Another round is not planned: one stands for all."""
@@ -251,15 +251,26 @@ def _is_handled(node: GraphNode, state: RunState) -> bool:
     )
 
 
+def _connections(stage: Stage) -> dict[str, Json]:
+    """Where the aliases lead that the steps use, those inside others too."""
+    known = stage.record.connections
+    used = sorted(_aliases(stage.graph) & known.keys())
+    return {alias: {"id": str(known[alias]["id"]), "tenant": known[alias].get("tenant")} for alias in used}
+
+
+def _aliases(graph: Graph) -> set[str]:
+    own = {node.node.connection for node in graph.by_index if node.node.connection}
+    return own.union(*(_aliases(node.body) for node in graph.by_index if node.body))
+
+
 def seal_of(stage: Stage, plan: Plan) -> str:
     """The seal over a plan: the document, the step types' versions, connections, variables, inputs and changes."""
     record = stage.record
-    used = {node.node.connection for node in stage.graph.by_index if node.node.connection}
     changes = [(step.node, step.change) for step in plan.steps if step.change is not None]
     return seal(
         stage.graph.document_hash,
         {step.type: step.version for step in plan.steps},
-        {alias: found for alias, found in record.connections.items() if alias in used},
+        plan.connections,
         sealed_variables(record.client["variables"], record.document, (change for _, change in changes)),
         record.run["inputs"],
         [*changes, *(((step.node, {"kind": "drift", "after": step.drift})) for step in plan.steps if step.drift)],

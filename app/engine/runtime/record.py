@@ -30,11 +30,12 @@ class StoredPlan:
 
 @dataclass(frozen=True)
 class Origin:
-    """The run that an undo reverses."""
+    """The run that an undo reverses. ``connections`` are those that it was planned with, as in :class:`Plan`."""
 
     run: Json
     document: Document
     events: tuple[Event, ...]
+    connections: Json
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,12 @@ class Record:
         """For a run that begins in the middle: the steps whose results come from another run."""
         return restored(self.run["extra"].get("kept", ()))
 
+    @property
+    def agreed_connections(self) -> Json:
+        """The connections that the run has begun to use; for an undo also those that its origin was planned with."""
+        begun = self.plan.plan.connections if self.plan and self.events else {}
+        return {**begun, **(self.origin.connections if self.origin else {})}
+
     @cached_property
     def context(self) -> Context:
         """The worker, acting for this run's client."""
@@ -148,9 +155,15 @@ def _events(raw: list[Json]) -> tuple[Event, ...]:
     return tuple(event_from_json(event) for event in raw)
 
 
+def _origin(raw: Json | None) -> Origin | None:
+    if raw is None:
+        return None
+    # A run planned by an older version has not kept its connections.
+    return Origin(raw["run"], parsed(raw["document"]), _events(raw["events"]), raw.get("connections") or {})
+
+
 def parse_record(raw: Json) -> Record:
     """The record that ``opsloom_engine_load`` gave."""
-    origin = raw["origin"]
     return Record(
         run=raw["run"],
         document=parsed(raw["document"]),
@@ -160,7 +173,7 @@ def parse_record(raw: Json) -> Record:
         approvals=tuple(raw["approvals"]),
         connections=raw["connections"],
         client=raw["client"],
-        origin=Origin(origin["run"], parsed(origin["document"]), _events(origin["events"])) if origin else None,
+        origin=_origin(raw["origin"]),
         author=_uuid(raw["author"]),
         publisher=_uuid(raw["publisher"]),
         now=datetime.fromisoformat(raw["now"]),

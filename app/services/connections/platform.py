@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from sqlmodel import col, select
@@ -17,6 +18,7 @@ from app.data.models.connections import Connection
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.data.vault import Part, get_vault
+from app.engine.runtime.clients import replaced
 from connectors import registry
 from connectors.base import Client, Connector, Environment
 from connectors.errors import AuthFailed, ConnectorError, Retryable, Throttled
@@ -95,13 +97,15 @@ def split(connector: Connector, config: BaseModel) -> tuple[dict[str, Any], dict
     return plain, {name: getattr(config, name).get_secret_value() for name in secret}
 
 
-async def open_client(context: Context, alias: str) -> Client:
-    """The platform that the context's client connects under ``alias``.
+async def open_client(context: Context, alias: str, connection_id: UUID | None = None) -> Client:
+    """The platform that the context's client connects under ``alias``, by the connection of that id where one is named.
 
-    Raises AuthFailed where there is no such connection or its credential is not there, Retryable where the vault does
-    not answer: errors that a run can show on its step.
+    Raises AuthFailed where there is no such connection or its credential is not there, Rejected where the alias is
+    another connection's by now, Retryable where the vault does not answer: errors that a run can show on its step.
     """
     row = await find_by_alias(context, alias)
+    if row is not None and connection_id not in (None, row.id):
+        raise replaced(alias)
     if row is None:
         raise AuthFailed(f"There is no connection called {alias}.", code="no_connection", field="connection")
     try:

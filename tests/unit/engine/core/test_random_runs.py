@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.engine.core.document import SCHEMA, parse_document
@@ -23,13 +23,14 @@ from app.engine.core.events import (
     StepIntended,
     StepReset,
     StepSucceeded,
+    StepUnknown,
     StepWaiting,
     event_from_json,
 )
 from app.engine.core.graph import Graph, GraphNode, compile_graph
 from app.engine.core.plan import Command, FinishRun, StartStep, advance, next_commands
 from app.engine.core.state import RunState, initial
-from app.engine.core.transitions import fold
+from app.engine.core.transitions import apply, fold
 from app.engine.core.undo import not_undoable, undo_graph
 from tests.unit.engine.build import CATALOGUE, events_of, walk
 
@@ -169,6 +170,17 @@ def go(graph: Graph, world: World, rng: random.Random, cancel_at: int | None = N
     return state, history
 
 
+class Losing(World):
+    """A world in which the answer to a write may be lost: it was made, and nobody knows."""
+
+    def perform(self, command: StartStep, state: RunState) -> list[Event]:
+        found = super().perform(command, state)
+        writes = state.graph.nodes[command.node].info.writes
+        if writes and isinstance(found[-1], StepSucceeded) and self.rng.random() < 0.4:
+            return [StepIntended(command.node, command.attempt, key=command.node), StepUnknown(command.node, ERROR)]
+        return found
+
+
 seeds = st.integers(0, 2**32)
 
 
@@ -194,6 +206,30 @@ def _stopped_it(run: RunState, name: str, state: str) -> bool:
     """What fails inside another step is the other step's to tell."""
     node = run.graph.nodes[name]
     return state == "failed" and node.node.on_error == "stop" and node.layout < 0
+
+
+@given(graphs(), seeds)
+@settings(max_examples=300, deadline=None)
+def test_what_nobody_knows_is_looked_for_when_a_run_is_tried_again_and_never_begun_anew(
+    graph: Graph, seed: int
+) -> None:
+    rng = random.Random(seed)
+    state, _ = go(graph, Losing(graph, rng), rng)
+    if not state.finished:
+        state, commands = advance(graph, state, CancelAsked())
+        while commands:
+            for event in events_of(commands.pop(0), state, World(graph, rng).perform):
+                state, more = advance(graph, state, event)
+                commands.extend(more)
+    lost = [name for name, node in state.nodes.items() if node.state == "unknown"]
+    assume(lost)
+    state, commands = advance(graph, state, StepReset())
+    reopened = [name for name in lost if state.node(name).state == "running"]
+    assert all(state.node(name).key == name for name in reopened)
+    assert not {command.node for command in commands if isinstance(command, StartStep)} & set(lost)
+    for name in reopened:
+        state = apply(state, StepSucceeded(name, {"id": name}, None, "next"))
+    assert all(state.node(name).state != "unknown" for name in reopened)
 
 
 @given(graphs(), seeds)

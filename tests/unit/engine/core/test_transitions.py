@@ -302,6 +302,14 @@ CASES = [
         ["start b #2"],
     ),
     (
+        "a reset has what nobody knows looked for, and starts nothing in its place",
+        "a>b",
+        {},
+        [StepIntended("a"), StepUnknown("a", ERROR), CancelAsked(), RunFinished("cancelled"), StepReset()],
+        "a:running b:pending",
+        [],
+    ),
+    (
         "a cancelled run can go on",
         "a>b",
         {},
@@ -425,6 +433,15 @@ def test_tries_are_counted_from_the_reset():
     state = fold(graph("a"), [StepIntended("a", 3), StepFailed("a", ERROR), RunFinished("failed"), StepReset()])
     again = apply(state, StepIntended("a", 4))
     assert (again.node("a").attempt, again.node("a").tries) == (4, 1)
+
+
+def test_what_is_looked_for_keeps_its_key_and_its_intent():
+    """Else it would be sent once more under another key, and done twice."""
+    intended = StepIntended("a", 2, key="k", change={"kind": "create", "target": "t"}, params={"name": "n"})
+    lost = [intended, StepUnknown("a", ERROR), CancelAsked(), RunFinished("cancelled")]
+    node = fold(graph("a>b"), [*lost, StepReset(("a",))]).node("a")
+    assert (node.key, node.attempt, node.error) == ("k", 2, None)
+    assert (node.change, node.params) == (intended.change, intended.params)
 
 
 def test_one_step_runs_alone():
