@@ -12,6 +12,7 @@ from app.core.errors import Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.session import tenant_session
+from app.services.hands import handed_on
 from app.services.start_keys import Asked, by_key, once
 from app.services.start_storing import queue
 
@@ -32,7 +33,7 @@ async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str 
         if earlier := await by_key(session, ctx, asked):
             return earlier
         head = _again(ctx, planned)
-        head.extra = {"held_back": planned.extra.get("held_back", [])}
+        head.extra = {**handed_on(planned), "held_back": planned.extra.get("held_back", [])}
         head.idempotency_key = idempotency_key
         await queue(session, ctx, head)
         session.add_all([_again(ctx, row, head) for row in rows])
@@ -71,7 +72,10 @@ def _again(ctx: Context, planned: Run, head: Run | None = None) -> Run:
         inputs=planned.inputs,
         label=planned.label,
         priority=planned.priority,
-        extra={name: planned.extra[name] for name in ("document", "concurrency") if name in planned.extra},
+        extra={
+            **{name: planned.extra[name] for name in ("document", "concurrency") if name in planned.extra},
+            **handed_on(planned),
+        },
         started_by=ctx.actor.account_id,
         started_by_name=ctx.actor.name or ctx.actor.email,
     )

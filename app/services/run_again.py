@@ -17,11 +17,13 @@ from app.data.session import tenant_session
 from app.engine.core.again import edit_problems, kept_steps, stored
 from app.engine.core.document import canonical
 from app.engine.core.events import StepKept
+from app.services.hands import handed_on
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import Past, require_steps, require_unarchived
 from app.services.start_keys import Mode
 from app.services.start_storing import queue
 from app.services.starts import check_mode
+from app.services.undone import require_not_undone
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
@@ -36,8 +38,8 @@ async def again(
     are written by hand in place of a step's own, which takes the right to draw workflows. The new run has a plan and a
     seal of its own: what was approved for the first one counts for nothing.
 
-    Raises Invalid naming each step or field that is wrong, Missing, Stale for a run that is going, was only planned or
-    is an undo.
+    Raises Invalid naming each step or field that is wrong, Missing, Stale for a run that is going, was only planned, is
+    an undo, or has been undone: results that were taken back are no ground to go on from.
     """
     ctx.require("run.plan" if mode == "plan" else "run.start")
     check_mode(mode)
@@ -46,6 +48,7 @@ async def again(
         ctx.require("workflow.write")
     async with tenant_session(ctx) as session:
         first, _ = await find(session, ctx, run_id)
+        await require_not_undone(session, ctx, first.id)
         past = await past_of(session, ctx, first)
         kept = _kept(first, past, nodes, edited)
         run = _following(ctx, first, mode, nodes, kept)
@@ -72,6 +75,7 @@ def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[St
 
 def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
     same = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
+    editor = ctx.actor.account_id if any(event.edited for event in kept) else None
     return Run(
         client_id=ctx.client_id,
         id=new_id(),
@@ -83,7 +87,7 @@ def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept:
         inputs=first.inputs,
         label=first.label,
         priority=first.priority,
-        extra={**same, "why": "again", "from": list(nodes), "kept": stored(kept)},
+        extra={**same, **handed_on(first, editor), "why": "again", "from": list(nodes), "kept": stored(kept)},
     )
 
 

@@ -7,20 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Stale
 from app.core.settings import get_settings
-from app.data.models.runs import Run, RunQueue, StepEvent
+from app.data.models.runs import Run, RunQueue
 from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import require_steps, require_unarchived
+from app.services.undone import has_history, require_not_undone
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
@@ -97,9 +97,9 @@ async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> Non
         if run.state not in ("failed", "cancelled") or run.mode != "apply" or run.kind in ("batch", "wave"):
             raise Stale("Only a run that failed or was cancelled can be tried again.", code="nothing_to_retry")
         require_unarchived(run)
-        if not await _has_history(session, ctx, run_id):
+        if not await has_history(session, ctx, run_id):
             raise Stale("This run never began. Start it anew.", code="nothing_to_retry")
-        await _require_not_undone(session, ctx, run)
+        await require_not_undone(session, ctx, run_id)
         await _require_steps(session, ctx, run, nodes, "nodes")
         run.cancel_requested_at, run.state, run.reason, run.finished_at = None, "queued", None, None
         run.pause_requested_at = None
@@ -122,15 +122,6 @@ async def settle(ctx: Context, run_id: UUID, *, node: str, outcome: str) -> None
 def _require_going(run: Run) -> None:
     if run.state in OVER:
         raise Stale("This run is over already.", code="run_over")
-
-
-async def _require_not_undone(session: AsyncSession, ctx: Context, run: Run) -> None:
-    """What was taken back, or is being, is no ground to go on from."""
-    query = select(Run).where(Run.client_id == ctx.client_id, Run.of == run.id, Run.mode == "apply")
-    for undo in (await session.exec(query)).all():
-        if undo.state not in OVER or await _has_history(session, ctx, undo.id):
-            message = "What this run did is taken back, or is being. Start it anew."
-            raise Stale(message, code="run_undone", params={"run": str(undo.id)})
 
 
 async def _require_steps(session: AsyncSession, ctx: Context, run: Run, names: Sequence[str], field: str) -> None:
@@ -164,8 +155,3 @@ async def _ask(session: AsyncSession, ctx: Context, run: Run, action: str, detai
     told = {name: value for name, value in details.items() if value != 0}
     await audit.record(session, ctx, action=action, target=f"run:{run.id}", details=told)
     after_commit(session, lambda: wake(get_settings().redis_url))
-
-
-async def _has_history(session: AsyncSession, ctx: Context, run_id: UUID) -> bool:
-    query = select(StepEvent.seq).where(StepEvent.client_id == ctx.client_id, StepEvent.run_id == run_id).limit(1)
-    return (await session.exec(query)).first() is not None

@@ -19,11 +19,13 @@ from app.data.repositories.runs import NewRun
 from app.data.trips import tenant_trip
 from app.engine.core.document import Document
 from app.services import workflow_versions
+from app.services.hands import handed_on
 from app.services.known_starts import last_chosen, remember, still_so
 from app.services.run_rules import priority_of, slots_among, slots_of
 from app.services.start_documents import Chosen, asking_version, choose, chosen_in, from_plan
 from app.services.start_keys import Asked, Mode, asking_earlier, by_key, earlier_in, once, unless_started
 from app.services.start_storing import queue, queue_at_once
+from app.services.undone import require_not_undone
 
 Json = dict[str, Any]
 
@@ -188,9 +190,13 @@ def _fresh(ctx: Context, asked: Asked, chosen: Chosen) -> NewRun:
 async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID) -> tuple[NewRun, Document]:
     """A plan of one step, or of a run that begins in the middle, is carried out as that and not from the beginning."""
     flow, document, planned = await from_plan(session, ctx, asked.workflow, plan, asked.inputs)
+    if planned.follows:
+        await require_not_undone(session, ctx, planned.follows)
     version = planned.version
     if version is None:
-        version = (await workflow_versions.ensure_version(session, ctx, flow, document)).version
+        # It was written by whoever had it planned, not by who now starts that.
+        made = await workflow_versions.ensure_version(session, ctx, flow, document, author=planned.started_by)
+        version = made.version
     run = NewRun(
         client_id=ctx.client_id,
         id=new_id(),
@@ -204,7 +210,10 @@ async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID
         follows=planned.follows,
         only_node=planned.only_node,
         idempotency_key=asked.key,
-        extra={name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},
+        extra={
+            **{name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},
+            **handed_on(planned),
+        },
     )
     return run, document
 

@@ -86,11 +86,13 @@ class Question:
 
 
 def authors_of(record: Record) -> list[str]:
-    """Who wrote the trigger that started the run, or the run that is undone, and who had it tried again."""
+    """Who wrote the trigger that started the run, or the run that is undone, whoever else had a hand in what it does,
+    and who had it tried again."""
     extras = [record.run.get("extra") or {}, (record.origin.run.get("extra") or {}) if record.origin else {}]
     wrote = [person for extra in extras for person in (extra.get("trigger") or {}).get("people", ())]
     asked = [request["account"] for extra in extras for request in extra.get("requests", ()) if request.get("account")]
-    return [*wrote, *asked]
+    hands = [person for extra in extras for person in extra.get("hands", ())]
+    return [*wrote, *asked, *hands]
 
 
 def writes_of(steps: Iterable[PlannedStep]) -> list[Write]:

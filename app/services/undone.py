@@ -1,0 +1,29 @@
+"""Whether what a run did still stands."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.context import Context
+from app.core.errors import Stale
+from app.data.models.runs import Run, StepEvent
+
+_OVER = ("succeeded", "failed", "cancelled")
+
+
+async def require_not_undone(session: AsyncSession, ctx: Context, run_id: UUID) -> None:
+    """Raise Stale where the run is taken back, or is being: its results are no ground to go on from."""
+    query = select(Run).where(Run.client_id == ctx.client_id, Run.of == run_id, Run.mode == "apply")
+    for undo in (await session.exec(query)).all():
+        if undo.state not in _OVER or await has_history(session, ctx, undo.id):
+            message = "What this run did is taken back, or is being. Start it anew."
+            raise Stale(message, code="run_undone", params={"run": str(undo.id)})
+
+
+async def has_history(session: AsyncSession, ctx: Context, run_id: UUID) -> bool:
+    """Whether the run has begun."""
+    query = select(StepEvent.seq).where(StepEvent.client_id == ctx.client_id, StepEvent.run_id == run_id).limit(1)
+    return (await session.exec(query)).first() is not None
