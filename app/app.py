@@ -17,6 +17,7 @@ from app.core.settings import get_settings
 from app.data import routing
 from app.engine.steps.registry import catalogue
 from app.pages import (
+    all_runs,
     approvals,
     audit,
     batch,
@@ -43,6 +44,7 @@ PAGES: tuple[Any, ...] = (
     sign_in,
     landing,
     clients,
+    all_runs,
     health,
     home,
     workflows,

@@ -66,6 +66,7 @@ def create_api() -> FastAPI:
     app.include_router(operations.router)
     for resource in _RESOURCES:
         app.include_router(resource.router, prefix=PREFIX)
+    app.include_router(runs.over_all, prefix=PREFIX)
     app.include_router(reveal.router)
 
     @app.get(f"{PREFIX}/docs", include_in_schema=False)

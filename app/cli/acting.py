@@ -13,7 +13,7 @@ import typer
 
 from app.cli.common import local_settings
 from app.core.context import Actor, Context
-from app.core.errors import Missing
+from app.core.errors import Invalid, Missing, Problem
 
 TOKEN_VARIABLE = "OPSLOOM_TOKEN"  # noqa: S105 - the variable's name, not a token
 
@@ -30,6 +30,20 @@ async def context(client: str, email: str = "") -> Context:
         return await clients.enter(await auth.resolve_token(token), client)
     local_settings()
     return await clients.enter(await _account(email), client) if email else await _system(client)
+
+
+async def actor(email: str = "") -> Actor:
+    """Whoever looks over all their clients. Raises Missing where nobody is named."""
+    from app.services import auth
+
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token:
+        return await auth.resolve_token(token)
+    local_settings()
+    if not email:
+        message = "Name a client, or with --as the account whose clients are looked through."
+        raise Invalid(message, problems=[Problem("missing_param", message, field="client")])
+    return await _account(email)
 
 
 async def _account(email: str) -> Actor:

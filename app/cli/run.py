@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.acting import As, Client, context
+from app.cli.acting import As, Client, actor, context
 from app.cli.common import Json, Mode, emit, run
 from app.cli.runview import ending, told
 from app.core.context import Context
@@ -23,24 +23,30 @@ Wait = Annotated[float, typer.Option(help="Seconds to wait for the end; 0 return
 
 @app.command("list")
 def list_(
-    client: Client,
+    client: Annotated[str, typer.Option(help="The client's slug; without it, all that you may look into.")] = "",
     state: Annotated[list[str], typer.Option(help="Only runs in this state; may be repeated.")] = [],  # noqa: B006
+    search: Annotated[str, typer.Option(help="Beginnings of words of label, inputs or error.")] = "",
+    tag: Annotated[str, typer.Option(help="Only clients with this tag.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     as_: As = "",
     json: Json = False,
 ) -> None:
-    """The client's runs, newest first."""
+    """The runs of a client, or of all, newest first."""
 
     async def work() -> Any:
-        from app.services import runs
+        from app.services import all_runs, runs
 
-        return await runs.list_runs(await context(client, as_), state=state, limit=limit)
+        if client:
+            return await runs.list_runs(await context(client, as_), state=state, search=search, limit=limit)
+        return await all_runs.list_all(await actor(as_), tag=tag, state=state, search=search, limit=limit)
 
     emit(run(work()), as_json=json, human=lambda rows: "\n".join(map(_line, rows)) or "No runs yet.")
 
 
 def _line(row: Any) -> str:
-    return f"{row.id}  {row.created_at:%Y-%m-%d %H:%M}  {row.state:<10} {row.mode:<6} {row.workflow_name}  {row.label}"
+    client = f"{row.client_slug:<20} " if hasattr(row, "client_slug") else ""
+    told = f"{row.created_at:%Y-%m-%d %H:%M}  {row.state:<10} {row.mode:<6} {row.workflow_name}  {row.label}"
+    return f"{client}{row.id}  {told}"
 
 
 @app.command()

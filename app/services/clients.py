@@ -86,6 +86,11 @@ def entered(actor: Actor, row: doors.ClientOfAccount | None) -> Context:
     raise Missing("client")
 
 
+def context_of(actor: Actor, client: ClientView) -> Context:
+    """The context of the actor inside a client that :func:`clients_of` has just given."""
+    return Context(client.id, client.slug, actor, client.role, permissions_of(client.role))
+
+
 async def find_by_slug(slug: str) -> UUID | None:
     """The id of a client, for the command line of whoever owns this machine. Not for pages or the API."""
     async with door_session() as session:

@@ -105,7 +105,7 @@ async def _going_on(session: AsyncSession, wanted: Wanted, words: list[str]) -> 
     """Runs that go on, by looking through the newest of them."""
     newest = (
         select(Run.id)
-        .where(Run.client_id == wanted.client_id, col(Run.outcome).is_(None), *_before(wanted))
+        .where(Run.client_id == wanted.client_id, col(Run.outcome).is_(None), *older(wanted))
         .order_by(col(Run.id).desc())
         .limit(_MOST_OPEN)
     )
@@ -152,18 +152,19 @@ async def _rows(session: AsyncSession, wanted: Wanted, *more: Any) -> list[Found
     query = (
         select(Run, Workflow.name)
         .join(Workflow, (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id)))
-        .where(Run.client_id == wanted.client_id, *_conditions(wanted), *_before(wanted), *more)
+        .where(Run.client_id == wanted.client_id, *conditions(wanted), *older(wanted), *more)
         .order_by(col(Run.id).desc())
         .limit(wanted.most)
     )
     return [(run, name) for run, name in (await session.exec(query)).all()]
 
 
-def _before(wanted: Wanted) -> list[Any]:
+def older(wanted: Wanted) -> list[Any]:
+    """What the page before bounds."""
     return [col(Run.id) < wanted.before] if wanted.before else []
 
 
-def _conditions(wanted: Wanted) -> list[Any]:
+def conditions(wanted: Wanted) -> list[Any]:
     """The filters that were asked for. Times also bound the id, which the indexes are ordered by."""
     found: list[Any] = [_standing(wanted.states)] if wanted.states else []
     pairs = ((Run.workflow_id, wanted.workflow), (Run.mode, wanted.mode), (Run.kind, wanted.kind))

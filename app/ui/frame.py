@@ -39,6 +39,7 @@ PLACES = (
     Place("triggers", "nav.triggers", "calendar", "/c/{client}/triggers"),
     Place("audit", "nav.audit", "scroll-text", "/c/{client}/audit"),
     Place("clients", "nav.clients", "building", "/clients", client=False, phone=True),
+    Place("all_runs", "nav.all_runs", "layers", "/runs", client=False),
     Place("connections", "nav.connections", "plug", "/c/{client}/connections", foot=True),
     Place("health", "nav.health", "health", "/health", client=False, foot=True),
 )

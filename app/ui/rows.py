@@ -31,15 +31,25 @@ def may(context: Context) -> dict[str, bool]:
 
 def run_path(context: Context, kind: str, run_id: UUID | str) -> str:
     """The page of a run, a batch or a wave."""
+    return run_path_in(context.client_slug, kind, run_id)
+
+
+def run_path_in(client: str, kind: str, run_id: UUID | str) -> str:
+    """The same for a client by its short name."""
     place = {"batch": "batches", "wave": "waves"}.get(kind, "runs")
-    return f"/c/{context.client_slug}/{place}/{run_id}"
+    return f"/c/{client}/{place}/{run_id}"
 
 
 def run_row(context: Context, run: RunRow) -> Json:
+    """A run of the context's client as lists show it."""
+    return run_row_in(context.client_slug, run)
+
+
+def run_row_in(client: str, run: RunRow) -> Json:
     """A run as lists show it. What it is: ``plan`` for plans, ``undo`` also for that of a batch, otherwise its kind."""
     shown = run.model_dump(mode="json")
     return shown | {
-        "href": run_path(context, run.kind, run.id),
+        "href": run_path_in(client, run.kind, run.id),
         "what": "plan" if run.mode == "plan" else "undo" if run.of else run.kind,
         "title": run.label or run.workflow_name,
         "said": None if run.state == "succeeded" else run.reason,

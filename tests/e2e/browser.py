@@ -14,7 +14,7 @@ from tests.product import CHROMIUM, Product
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 30_000
 CLIENT_PAGES = ("", "/workflows", "/runs", "/history", "/waves", "/approvals", "/triggers", "/connections", "/audit")
-PATHS = ("/clients", "/health", *(f"/c/contoso{page}" for page in CLIENT_PAGES))
+PATHS = ("/clients", "/runs", "/health", *(f"/c/contoso{page}" for page in CLIENT_PAGES))
 
 
 def in_a_browser(timeout_s: int) -> list[pytest.MarkDecorator]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from app.core.clock import utcnow
-from app.core.errors import Invalid
-from app.services import runs, targets
+from app.core.context import Actor
+from app.core.errors import Invalid, Missing
+from app.core.ids import new_id
+from app.services import all_runs, clients, runs, targets
 from connectors.testing import Sandbox
 from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for
 
@@ -94,3 +98,35 @@ async def test_what_was_done_to_an_account(m365: Sandbox, runner: Worker) -> Non
     assert await targets.history((await make_tenant()).engineer, target=name) == []
     with pytest.raises(Invalid):
         await targets.history(made.engineer, before="nonsense")
+
+
+async def test_runs_of_all_clients_are_one_list(tenant: tuple[Tenant, dict[str, UUID]]) -> None:
+    """Of those that one may look into, whatever the filters say."""
+    here, ids = tenant
+    me, stranger = here.owner.actor, await make_tenant(NO_POLICY)
+    made = await clients.add_client(me, slug=f"gold-{new_id().hex[-8:]}", name="Gold", tags=["gold"])
+    own = await clients.enter(me, made.id)
+    started = {}
+    for other in (Tenant(own, own, own), stranger):
+        flow = await other.publish(chain("Try", TRY, inputs=SCHEMA))
+        inputs = {"email": "elsa.keller@contoso.com", "word": "x"}
+        run_id = await runs.start(other.engineer, workflow=flow.id, mode="apply", inputs=inputs)
+        started[other.client_id] = (await wait_for(other.engineer, run_id)).id
+    elsa = started[made.id]
+
+    async def found(actor: Actor = me, **asked: Any) -> list[UUID]:
+        return [run.id for run in await all_runs.list_all(actor, **asked)]
+
+    everything = await found()
+    assert everything == [elsa, ids["waits"], ids["chloe.martin"], ids["bruno.keller"], ids["anna.keller"]]
+    failed = await all_runs.list_all(me, state=("failed",))
+    assert [(run.client_name, run.id) for run in failed] == [
+        ("Gold", elsa),
+        (f"Tenant {here.owner.client_slug.removeprefix('tenant-')}", ids["chloe.martin"]),
+    ]
+    assert await found(only=[made.slug]) == await found(tag="gold") == [elsa]
+    assert await found(search="keller", limit=2) == everything[:2]
+    assert await found(before=everything[1], limit=2) == everything[2:4]
+    with pytest.raises(Missing):
+        await found(only=[stranger.owner.client_slug])
+    assert await found(replace(me, clients=frozenset({made.id}))) == [elsa]

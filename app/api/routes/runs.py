@@ -12,13 +12,15 @@ from fastapi.responses import StreamingResponse
 from app.api.bodies import Again, NewRun, Retry, Settle, Undo
 from app.api.preferences import wait_preferred
 from app.api.streams import stream
-from app.api.who import InClient
+from app.api.who import InClient, SignedInActor
 from app.core.context import Context
 from app.core.errors import Missing
-from app.services import reveals, runs
+from app.services import all_runs, reveals, runs
+from app.services.all_runs import ClientRun
 from app.services.run_views import RunRow, RunView
 
 router = APIRouter(prefix="/clients/{client}/runs", tags=["runs"])
+over_all = APIRouter(prefix="/runs", tags=["runs"])
 
 
 @router.get("")
@@ -42,6 +44,36 @@ async def list_runs(
         ctx,
         state=state or (),
         workflow=workflow,
+        mode=mode,
+        kind=kind,
+        search=search,
+        since=since,
+        until=until,
+        before=before,
+        limit=limit,
+    )
+
+
+@over_all.get("")
+async def list_all_runs(
+    actor: SignedInActor,
+    client: Annotated[list[str] | None, Query()] = None,
+    tag: str = "",
+    state: Annotated[list[str] | None, Query()] = None,
+    mode: str | None = None,
+    kind: str | None = None,
+    search: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> list[ClientRun]:
+    """The newest runs of every client whose runs the actor may read, or of those with these short names or this tag."""
+    return await all_runs.list_all(
+        actor,
+        only=client or (),
+        tag=tag,
+        state=state or (),
         mode=mode,
         kind=kind,
         search=search,
