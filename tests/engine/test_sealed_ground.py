@@ -7,11 +7,14 @@ import time
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from app.services import clients, connections, forms, runs
 from app.services.run_views import FormView
 from connectors.testing import Sandbox
 from tests.engine.asked import ASK, LIAM, agreed, begun, stands_still, tenant_of, update, yes
 from tests.engine.kit import Tenant, Worker, chain, changing, wait_for, wait_for_question
+from tests.servers import TestStack
 
 Json = dict[str, Any]
 WHO: Json = {
@@ -115,3 +118,20 @@ async def test_an_unknown_change_is_made_where_what_was_known_holds(m365: Sandbo
     await forms.answer(tenant.owner, form.id, answer={"user": LIAM})
     assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
     assert len(changing(m365)) == 1
+
+
+async def test_newer_code_of_a_step_asks_before_it_writes(stack: TestStack, m365: Sandbox, runner: Worker) -> None:
+    """The run was planned and agreed to by another version of the action; it may mean something else by now."""
+    tenant = await tenant_of(m365)
+    run_id = await begun(tenant, ASK, update())
+    await agreed(tenant, run_id)
+    asked = await wait_for_question(tenant.engineer, run_id, node="ask")
+    with psycopg.connect(stack.superuser_dsn, autocommit=True) as link:
+        older = """UPDATE run_plans SET plan = regexp_replace(plan::text, '"version": \\d+', '"version": 0', 'g')::jsonb
+                    WHERE run_id = %s"""
+        link.execute(older, (run_id,))
+    await yes(tenant.approver, asked)
+    again = await stands_still(m365, tenant, run_id, node="step")
+    assert again.why == "moved"
+    await yes(tenant.approver, again)
+    assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
