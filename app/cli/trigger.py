@@ -16,6 +16,7 @@ from app.core.context import Context
 from app.core.errors import Invalid, Problem
 
 app = typer.Typer()
+_EVENTS = "run_ended | approval_decided | people_asked | people_reminded | drift_found | drift_cleared | change_seen"
 
 TriggerId = Annotated[UUID, typer.Argument(help="The trigger's id.")]
 FAILED = 1
@@ -62,9 +63,7 @@ def create(
     cron: Annotated[str, typer.Option(help="A schedule: minute, hour, day of month, month, day of week.")] = "",
     zone: Annotated[str, typer.Option(help="Its time zone, such as Europe/Paris.")] = "UTC",
     webhook: Annotated[str, typer.Option(help="A webhook, proved by: signature | secret.")] = "",
-    on: Annotated[
-        str, typer.Option(help="An event: run_ended | approval_decided | drift_found | drift_cleared | change_seen.")
-    ] = "",
+    on: Annotated[str, typer.Option(help=f"An event: {_EVENTS}.")] = "",
     config: Annotated[Path | None, typer.Option(help="More of its configuration, as a JSON file.")] = None,
     input_: Annotated[list[str], typer.Option("--input", help="An input as name=value or name={{ payload.x }}.")] = [],  # noqa: B006
     mode: Annotated[str, typer.Option(help="plan: only look. apply: do it.")] = "plan",

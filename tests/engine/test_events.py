@@ -29,6 +29,7 @@ from tests.engine.kit import (
     wait_for_question,
     wait_until,
 )
+from tests.engine.test_people import bring_forward
 from tests.engine.triggers import Schedulers, count_of, firings_of, flow_of, runs_of, scheduled
 from tests.servers import TestStack
 
@@ -111,6 +112,31 @@ async def test_nobody_listens_and_nothing_is_written(web: TestStack, tenant: Ten
     assert await dealt_with(tenant) == 0
 
 
+async def test_a_question_starts_what_tells_people_of_it(web: TestStack, tenant: Tenant, runner: Worker) -> None:
+    """When it is asked and when people are reminded; not one that has been answered meanwhile."""
+    target = await flow_of(tenant)
+    asking = await flow_of(tenant, {**ASK, "params": {**ASK["params"], "deadline_hours": 2, "remind_hours": 1}})
+    inputs = {"word": "{{ payload.question.kind + ' ' + payload.question.roles[0] + ' ' + payload.question.url }}"}
+    asked = await listening(tenant, target, "people_asked", inputs=inputs)
+    reminded = await listening(tenant, target, "people_reminded", inputs=inputs)
+    run_id = await runs.start(tenant.engineer, workflow=asking, inputs={"word": "x"}, mode="apply")
+    question = await wait_for_question(tenant.approver, run_id)
+    assert await dealt_with(tenant) == 1
+    (firing,) = await firings_of(tenant, asked.id, bool)
+    told = (await wait_for(tenant.engineer, firing.run)).inputs["word"]
+    assert told.startswith("approval approver http")
+    assert told.endswith(f"/c/{tenant.owner.client_slug}/approvals?id={question.id}")
+    bring_forward(web, run_id, 3600 + 60)
+    await asyncio.to_thread(wait_until, lambda: left_of(web, tenant) == 1, 20, "the reminder")
+    assert await dealt_with(tenant) == 1
+    assert runs_of(web, reminded.id) == 1
+    other = await runs.start(tenant.engineer, workflow=asking, inputs={"word": "x"}, mode="apply")
+    late = await wait_for_question(tenant.approver, other)
+    await approvals.decide(tenant.approver, late.id, decision="deny", seal=late.seal, reason="No.", mfa=True)
+    assert await dealt_with(tenant) == 1
+    assert runs_of(web, asked.id) == 1
+
+
 async def test_a_decision_starts_a_run(web: TestStack, tenant: Tenant, runner: Worker) -> None:
     asking, target = await flow_of(tenant, ASK), await flow_of(tenant)
     inputs = {"word": "{{ payload.approval.decision + ' by ' + payload.approval.by[0] }}"}
@@ -149,7 +175,10 @@ async def test_cut_off_before_the_commit_it_is_dealt_with_again_and_once(web, te
             assert runs_of(web, trigger.id) == 0
         finally:
             link.execute("DROP FUNCTION cut() CASCADE")
-        put_off = "SELECT count(*) FROM happenings WHERE client_id = %s AND attempts = 1 AND ready_at > now()"
+        put_off = (
+            "SELECT count(*) FROM happenings"
+            " WHERE client_id = %s AND attempts = 1 AND ready_at > at + interval '1 second'"
+        )
         assert count_of(web, put_off, tenant.client_id) == 1
         link.execute("UPDATE happenings SET ready_at = now() WHERE client_id = %s", (tenant.client_id,))
     assert await dealt_with(tenant) == 1

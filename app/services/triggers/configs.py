@@ -16,7 +16,9 @@ from app.engine.core.schema_check import schema_problem
 Json = dict[str, Any]
 Kind = Literal["schedule", "webhook", "event"]
 Overlap = Literal["skip", "allow"]
-EventName = Literal["run_ended", "approval_decided", "drift_found", "drift_cleared", "change_seen"]
+EventName = Literal[
+    "run_ended", "approval_decided", "people_asked", "people_reminded", "drift_found", "drift_cleared", "change_seen"
+]
 MAX_CONFIG_BYTES = 64_000
 
 

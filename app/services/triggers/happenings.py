@@ -13,7 +13,10 @@ from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.settings import get_settings
 from app.data.models.approvals import Approval
+from app.data.models.clients import Client
+from app.data.models.forms import Form
 from app.data.models.runs import Run
 from app.data.models.triggers import Happening, Trigger
 from app.data.models.workflows import Workflow
@@ -145,6 +148,29 @@ async def _approval_decided(session: AsyncSession, happening: Happening) -> News
     return News({**payload, "run": await _about(session, run)}, run, happening.details["state"])
 
 
+async def _asked(session: AsyncSession, happening: Happening) -> News | None:
+    """A question that is still open: whoever is told of one that is closed looks for it in vain."""
+    shape = Approval if happening.details["of"] == "approvals" else Form
+    found = await session.get(shape, (happening.client_id, happening.subject))
+    run = await session.get(Run, (happening.client_id, found.run_id)) if found else None
+    client = await session.get(Client, happening.client_id)
+    if found is None or run is None or client is None or found.state != "open":
+        return None
+    place = f"{get_settings().base_url}/c/{client.slug}/approvals?id={found.id}"
+    question = {
+        "id": str(found.id),
+        "kind": "approval" if shape is Approval else "form",
+        "title": found.title or run.label,
+        "step": found.node,
+        "roles": list(found.rule.get("roles") or ()),
+        "people": list(found.rule.get("people") or ()),
+        "deadline": found.deadline.isoformat() if found.deadline else None,
+        "url": place,
+    }
+    payload = {"event": happening.kind, "at": happening.at.isoformat(), "question": question}
+    return News({**payload, "run": await _about(session, run)}, run)
+
+
 async def _drift(session: AsyncSession, happening: Happening) -> News | None:
     trigger = await session.get(Trigger, (happening.client_id, happening.subject))
     run = await session.get(Run, (happening.client_id, UUID(happening.details["run"])))
@@ -186,6 +212,8 @@ async def _about(session: AsyncSession, run: Run) -> Json:
 _READ: dict[str, Callable[[AsyncSession, Happening], Awaitable[News | None]]] = {
     "run_ended": _run_ended,
     "approval_decided": _approval_decided,
+    "people_asked": _asked,
+    "people_reminded": _asked,
     "drift_found": _drift,
     "drift_cleared": _drift,
     "change_seen": _change,

@@ -9,7 +9,7 @@ import { Icon } from "./icons.jsx";
 import { SchemaForm } from "./schema_form.jsx";
 
 const KINDS = { schedule: "calendar", webhook: "webhook", event: "zap" };
-const EVENTS = ["run_ended", "approval_decided", "drift_found", "drift_cleared", "change_seen"];
+const EVENTS = ["run_ended", "approval_decided", "people_asked", "people_reminded", "drift_found", "drift_cleared", "change_seen"];
 const INPUT = "input:";
 
 const words = (text, key) => ({ en: text(key), fr: text(key) });
