@@ -96,6 +96,18 @@ async def test_a_replay_starts_nothing_again_and_is_answered_alike(http, web: Te
     assert other.json()["run"] != answers[0].json()["run"]
 
 
+async def test_what_was_refused_starts_when_it_is_delivered_again_after_it_was_mended(
+    http, web: TestStack, world: World, flow: str
+) -> None:
+    hook = await made(world, flow, inputs={"email": "{{ payload.user.post }}"})
+    refused = await send(http, hook, number="msg_again")
+    assert refused.status_code in (409, 422), refused.text
+    await triggers.update(await world.context("engineer"), hook.id, Change(inputs=MAPPED))
+    answers = [await send(http, hook, number="msg_again") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert (count(web, hook, "runs"), count(web, hook, "trigger_firings")) == (1, 1)
+
+
 BODY = json.dumps(GOOD).encode()
 
 

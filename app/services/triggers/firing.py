@@ -37,7 +37,8 @@ class Cause:
     """Why it fires. ``key`` makes it one firing only; ``depth`` counts the starts by events that led here.
 
     ``inputs`` replaces the trigger's own; ``by`` is the person who fires it by hand, on their own behalf; ``unfit``
-    says what is wrong with what was sent.
+    says what is wrong with what was sent. ``mendable``: what was refused before is decided anew, for a sender that
+    delivers once more after the reason was mended.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Cause:
     ip: str | None = None
     by: Context | None = None
     unfit: tuple[Problem, ...] = ()
+    mendable: bool = False
 
 
 async def locked(session: AsyncSession, client_id: UUID, *which: Any) -> list[Trigger]:
@@ -72,7 +74,8 @@ async def database_now(session: AsyncSession) -> datetime:
 
 
 async def fire(session: AsyncSession, trigger: Trigger, cause: Cause) -> TriggerFiring:
-    """Fire a locked trigger and keep what came of it. The same key gives the first firing again."""
+    """Fire a locked trigger and keep what came of it. The same key gives the first firing again, except where that was
+    refused and may have been mended."""
     earlier = await session.exec(
         select(TriggerFiring).where(
             TriggerFiring.client_id == trigger.client_id,
@@ -80,8 +83,12 @@ async def fire(session: AsyncSession, trigger: Trigger, cause: Cause) -> Trigger
             TriggerFiring.key == cause.key,
         )
     )
-    if found := earlier.first():
+    found = earlier.first()
+    if found and not (cause.mendable and found.outcome == "refused"):
         return found
+    if found:
+        await session.delete(found)
+        await session.flush()
     firing = TriggerFiring(
         client_id=trigger.client_id,
         id=new_id(),

@@ -170,7 +170,9 @@ async def _fire(row: Trigger, payload: Any, sent: Delivery) -> TriggerFiring:
         assert isinstance(config, WebhookConfig)
         inputs = payload.get("inputs", {}) if config.take == "payload" and isinstance(payload, dict) else None
         problems = _unfit(config, payload)
-        return await fire(session, found[0], Cause(key, payload, inputs=inputs, ip=sent.ip, unfit=problems))
+        return await fire(
+            session, found[0], Cause(key, payload, inputs=inputs, ip=sent.ip, unfit=problems, mendable=True)
+        )
 
 
 def _unfit(config: WebhookConfig, payload: Any) -> tuple[Problem, ...]:
