@@ -15,7 +15,7 @@ from app.data.models.workflows import WorkflowVersion
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.document import Document, parse_document
-from app.engine.runtime.wave import HELD
+from app.engine.runtime.wave_runs import HELD
 from app.services import clients, workflow_checks, workflow_versions
 from app.services.clients import ClientView
 from app.services.run_rules import slots_of

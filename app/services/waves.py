@@ -13,11 +13,10 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.context import Context
-from app.core.errors import Missing, Stale
+from app.core.errors import Stale
 from app.core.ids import new_id
 from app.core.settings import get_settings
 from app.data.models.runs import Run, WaveTarget
@@ -34,8 +33,10 @@ from app.services.inputs import checked
 from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
+from app.services.wave_loading import find_wave, targets_of
 from app.services.wave_preparing import prepare
 from app.services.wave_rules import check_rules, chosen_clients
+from app.services.wave_steering import OVER, cancel, pause, resume
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
 
 __all__ = [
@@ -52,7 +53,6 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 # A start that dies while it prepares the clients is taken up by a worker after this time.
 _PREPARED_WITHIN = timedelta(minutes=10)
 
@@ -114,7 +114,7 @@ async def _earlier(ctx: Context, asked: Asked, over: Json) -> UUID | None:
         return None
     async with tenant_session(ctx) as session:
         found = await by_key(session, ctx, asked)
-        if found and (await _find(session, ctx, found)).extra["wave"].get("over") != over:
+        if found and (await find_wave(session, ctx, found)).extra["wave"].get("over") != over:
             message = "This idempotency key has started another wave. Take a new key for another start."
             raise Stale(message, code="idempotency_other", params={"run": str(found)})
     return found
@@ -124,7 +124,7 @@ async def carry_out(ctx: Context, plan: UUID) -> UUID:
     """Start the wave that was planned, over the clients that could be planned, by the same rules; gives its id."""
     view = await get(ctx, plan)
     async with tenant_session(ctx) as session:
-        rules = (await _find(session, ctx, plan)).extra["wave"]
+        rules = (await find_wave(session, ctx, plan)).extra["wave"]
     to = [target.client for target in view.targets if target.state == "succeeded"]
     return await start(
         ctx,
@@ -152,32 +152,13 @@ async def get(ctx: Context, wave_id: UUID, *, steps: bool = False) -> WaveView:
     """One wave with its clients, with ``steps`` also the matrix of clients and step states. Raises Missing."""
     ctx.require("run.read")
     async with tenant_session(ctx) as session:
-        run = await _find(session, ctx, wave_id)
+        run = await find_wave(session, ctx, wave_id)
         name = (await workflow_versions.find(session, ctx, run.workflow_id)).name
-        targets = (await session.exec(_targets_of(ctx, wave_id))).all()
+        targets = await targets_of(session, ctx, wave_id)
     matrix = await matrix_of(ctx, targets) if steps else {}
     return wave_view(run, name).model_copy(
         update={"targets": tuple(target_view(target, matrix.get(target.target, {})) for target in targets)}
     )
-
-
-async def pause(ctx: Context, wave_id: UUID) -> None:
-    """Let no further stage begin; runs that have begun go on. Raises Stale where it is over."""
-    await _ask(ctx, wave_id, "wave_paused", {"paused": True})
-
-
-async def resume(ctx: Context, wave_id: UUID) -> None:
-    """Go on: after a pause, after too many failures (which are then accepted), or with the next stage."""
-    ctx.require("wave.start")
-    view = await get(ctx, wave_id)
-    failed = sum(target.state in ("failed", "cancelled") for target in view.targets)
-    await _ask(ctx, wave_id, "wave_resumed", {"paused": False, "accepted": failed, "released_stages": view.begun + 1})
-
-
-async def cancel(ctx: Context, wave_id: UUID) -> None:
-    """Ask every run of the wave to stop; clients that have not begun are not run. Raises Stale where it is over."""
-    ctx.require("run.cancel")
-    await _ask(ctx, wave_id, "wave_cancel_asked", {}, cancelled=True)
 
 
 async def _head(
@@ -188,7 +169,7 @@ async def _head(
         flow = await workflow_versions.find(session, ctx, workflow)
         number = version or flow.published_version
         if plan:
-            planned = await _find(session, ctx, plan)
+            planned = await find_wave(session, ctx, plan)
             if planned.mode != "plan" or planned.state not in OVER or planned.workflow_id != flow.id:
                 raise Stale("This is not a finished plan of this workflow.", code="plan_unusable")
             number, inputs = planned.version, planned.inputs
@@ -229,37 +210,4 @@ async def _store(ctx: Context, head: Run, chosen: Sequence[ClientView], place: M
 async def _wake(ctx: Context, wave_id: UUID) -> None:
     async with tenant_session(ctx) as session:
         await wake_run(session, ctx.client_id, wave_id)
-        after_commit(session, lambda: wake(get_settings().redis_url))
-
-
-async def _find(session: AsyncSession, ctx: Context, wave_id: UUID, *, lock: bool = False) -> Run:
-    query = select(Run).where(Run.client_id == ctx.client_id, Run.id == wave_id, Run.kind == "wave")
-    found = (await session.exec(query.with_for_update() if lock else query)).first()
-    if found is None:
-        raise Missing("wave")
-    return found
-
-
-def _targets_of(ctx: Context, wave_id: UUID) -> Any:
-    return (
-        select(WaveTarget)
-        .where(WaveTarget.client_id == ctx.client_id, WaveTarget.run_id == wave_id)
-        .order_by(col(WaveTarget.stage), col(WaveTarget.slug))
-    )
-
-
-async def _ask(ctx: Context, wave_id: UUID, action: str, extra: Json, *, cancelled: bool = False) -> None:
-    if not cancelled:
-        ctx.require("wave.start")
-    async with tenant_session(ctx) as session:
-        run = await _find(session, ctx, wave_id, lock=True)
-        if run.state in OVER:
-            raise Stale("This wave is over already.", code="run_over")
-        run.extra = {**run.extra, **extra}
-        if cancelled:
-            run.cancel_requested_at = run.cancel_requested_at or utcnow()
-        session.add(run)
-        await session.flush()
-        await wake_run(session, ctx.client_id, run.id)
-        await audit.record(session, ctx, action=action, target=f"run:{run.id}")
         after_commit(session, lambda: wake(get_settings().redis_url))
