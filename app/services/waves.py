@@ -7,7 +7,6 @@ chosen has a row, and one that was not run says why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -34,7 +33,7 @@ from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
 from app.services.wave_loading import find_wave, targets_of
-from app.services.wave_preparing import prepare
+from app.services.wave_preparing import PREPARED_WITHIN, prepare_all, until_prepared
 from app.services.wave_rules import check_rules, chosen_clients
 from app.services.wave_steering import OVER, cancel, pause, resume
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
@@ -53,8 +52,6 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-# A start that dies while it prepares the clients is taken up by a worker after this time.
-_PREPARED_WITHIN = timedelta(minutes=10)
 
 
 async def start(
@@ -89,10 +86,11 @@ async def start(
         return earlier
     chosen = await chosen_clients(ctx, to, tags)
     check_rules(chosen, canary, percents, pause_s, stop_at_percent)
-    stages = stages_of([one.slug for one in chosen], canary, percents)
     head, origin = await _head(ctx, workflow, version, inputs or {}, mode, plan)
+    stages = stages_of([one.slug for one in chosen], canary, percents)
     rules = {"canary": list(canary), "percents": list(percents), "stages": len(stages), "over": over}
     head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}}
+    head.extra["preparing_until"] = until_prepared()
     place = {slug: number for number, stage in enumerate(stages) for slug in stage}
     head.idempotency_key = idempotency_key
     try:
@@ -102,9 +100,8 @@ async def start(
         if not idempotency_key or not (earlier := await _earlier(ctx, asked, over)):
             raise
         return earlier
-    for client in chosen:
-        await prepare(ctx, head, client, origin, plan)
-    await _wake(ctx, head.id)
+    await prepare_all(ctx, head, chosen, origin, plan)
+    await _prepared(ctx, head.id)
     return head.id
 
 
@@ -199,15 +196,22 @@ async def _store(ctx: Context, head: Run, chosen: Sequence[ClientView], place: M
                     slug=client.slug,
                     name=client.name,
                     stage=place[client.slug],
+                    # Named before it is made, so that a run whose maker dies right afterwards is found.
+                    target_run=new_id(),
                 )
             )
-        await wake_run(session, ctx.client_id, head.id, at=utcnow() + _PREPARED_WITHIN)
+        await wake_run(session, ctx.client_id, head.id, at=utcnow() + PREPARED_WITHIN)
         details = {"mode": head.mode, "workflow": str(head.workflow_id), "version": head.version}
         details["clients"] = [client.slug for client in chosen]
         await audit.record(session, ctx, action="wave_started", target=f"run:{head.id}", details=details)
 
 
-async def _wake(ctx: Context, wave_id: UUID) -> None:
+async def _prepared(ctx: Context, wave_id: UUID) -> None:
+    """From now on the wave is its head's."""
     async with tenant_session(ctx) as session:
+        run = await find_wave(session, ctx, wave_id, lock=True)
+        run.extra = {**run.extra, "preparing_until": None}
+        session.add(run)
+        await session.flush()
         await wake_run(session, ctx.client_id, wave_id)
         after_commit(session, lambda: wake(get_settings().redis_url))

@@ -43,6 +43,9 @@ class WaveWalk:
 
     async def go(self) -> None:
         """Carry the wave on. Raises FenceLost."""
+        if until := self._prepared_until():
+            await self._commit({"state": self._record.run["state"]}, {"release": True, "ready_at": until})
+            return
         targets = await self._targets()
         await self._close_unprepared(targets)
         for target in targets:
@@ -51,6 +54,14 @@ class WaveWalk:
             await self._cancel(targets)
         else:
             await self._move(targets)
+
+    def _prepared_until(self) -> str | None:
+        """Until when whoever started the wave has time to prepare its clients (ISO 8601), where that is under way.
+
+        What is asked of the wave meanwhile stays asked: no run that is still being made may be missed.
+        """
+        until: str | None = self._extra.get("preparing_until")
+        return until if until and self._record.now < datetime.fromisoformat(until) else None
 
     async def _move(self, targets: Sequence[WaveTarget]) -> None:
         stages = _stages(targets)
@@ -120,10 +131,28 @@ class WaveWalk:
             return list(found.all())
 
     async def _close_unprepared(self, targets: Sequence[WaveTarget]) -> None:
-        """Whoever was preparing the wave died over it: those clients were not run, and it says so."""
+        """Nobody prepares the wave any longer: who has no run by now is not run, and says so."""
         for target in targets:
             if target.state == "preparing":
-                await self._record_target(target, "not_run", {"code": "not_prepared"})
+                await self._close(target)
+        if self._extra.get("preparing_until"):
+            # After the rows: whoever was only slow finds each of them closed, and makes no more runs.
+            await self._engine.store.commit(self._claim, run_patch={"extra": {"preparing_until": None}})
+
+    async def _close(self, target: WaveTarget) -> None:
+        """A run that was made just before its maker died is taken over, and a row that was just settled is as it is."""
+        made = target.target_run is not None and await wave_runs.exists(target.target, target.target_run)
+        reason = wave_runs.CANCELLED if self._record.cancel_asked else {"code": "not_prepared"}
+        async with tenant_session(self._record.client_id) as session:
+            key = (target.client_id, target.run_id, target.target)
+            row = await session.get(WaveTarget, key, with_for_update=True)
+            assert row is not None
+            if row.state == "preparing":
+                row.state = "held" if made else "not_run"
+                row.reason = None if made else reason
+                row.target_run = target.target_run if made else None
+                session.add(row)
+            target.state, target.reason, target.target_run = row.state, row.reason, row.target_run
 
     async def _refresh(self, target: WaveTarget) -> None:
         """Look how the client's run is."""

@@ -30,6 +30,12 @@ def is_held(reason: Json | None) -> bool:
     return reason in (HELD, HELD_BACK)
 
 
+async def exists(client_id: UUID, run_id: UUID) -> bool:
+    """Whether the run is there."""
+    async with tenant_session(client_id) as session:
+        return await session.get(Run, (client_id, run_id)) is not None
+
+
 async def set_free(client_id: UUID, run_id: UUID) -> None:
     """Let workers take a held run. Done again, it does nothing."""
     async with tenant_session(client_id) as session:
