@@ -34,7 +34,7 @@ from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
 from app.services.wave_loading import find_wave, targets_of
 from app.services.wave_preparing import PREPARED_WITHIN, prepare_all, until_prepared
-from app.services.wave_rules import check_rules, chosen_clients
+from app.services.wave_rules import check_rules, chosen_clients, planned_clients
 from app.services.wave_steering import OVER, cancel, pause, resume
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
 
@@ -74,9 +74,11 @@ async def start(
     ``idempotency_key`` gives the wave that it started the first time.
 
     ``canary`` are the clients of the first stage, ``percents`` the shares of all clients after which a stage ends.
-    ``plan`` names a finished wave of mode plan: each client's run must then still do what was planned there.
+    ``plan`` names a finished wave of mode plan: each client's run must then still do what was planned there. Clients
+    that have no usable plan in it are not run, and the shares are those of the others.
 
-    Raises Forbidden, Missing, NotPublished, and Invalid naming each client, share or input that is wrong.
+    Raises Forbidden, Missing, NotPublished, Stale where ``plan`` is of no use, and Invalid naming each client, share or
+    input that is wrong, or the canary where none of it could be planned.
     """
     ctx.require("wave.start")
     check_mode(mode)
@@ -87,7 +89,8 @@ async def start(
     chosen = await chosen_clients(ctx, to, tags)
     check_rules(chosen, canary, percents, pause_s, stop_at_percent)
     head, origin = await _head(ctx, workflow, version, inputs or {}, mode, plan)
-    stages = stages_of([one.slug for one in chosen], canary, percents)
+    planned = await planned_clients(ctx, plan, chosen, canary) if plan else [one.slug for one in chosen]
+    stages = stages_of(planned, canary, percents)
     rules = {"canary": list(canary), "percents": list(percents), "stages": len(stages), "over": over}
     head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}}
     head.extra["preparing_until"] = until_prepared()
@@ -117,22 +120,25 @@ async def _earlier(ctx: Context, asked: Asked, over: Json) -> UUID | None:
     return found
 
 
-async def carry_out(ctx: Context, plan: UUID) -> UUID:
-    """Start the wave that was planned, over the clients that could be planned, by the same rules; gives its id."""
+async def carry_out(ctx: Context, plan: UUID, *, idempotency_key: str | None = None) -> UUID:
+    """Start the wave that was planned, over the same clients and by the same rules; gives its id.
+
+    A client that could not be planned is not run, and says so. Raises as :func:`start`.
+    """
     view = await get(ctx, plan)
     async with tenant_session(ctx) as session:
         rules = (await find_wave(session, ctx, plan)).extra["wave"]
-    to = [target.client for target in view.targets if target.state == "succeeded"]
     return await start(
         ctx,
         workflow=view.workflow_id,
         mode="apply",
-        to=to,
-        canary=[slug for slug in rules["canary"] if slug in to],
+        to=[target.client for target in view.targets],
+        canary=rules["canary"],
         percents=rules["percents"],
         pause_s=rules["pause_s"],
         stop_at_percent=rules["stop_at_percent"],
         plan=plan,
+        idempotency_key=idempotency_key,
     )
 
 
@@ -195,7 +201,8 @@ async def _store(ctx: Context, head: Run, chosen: Sequence[ClientView], place: M
                     target=client.id,
                     slug=client.slug,
                     name=client.name,
-                    stage=place[client.slug],
+                    # Who is not run takes no place in a later stage.
+                    stage=place.get(client.slug, 0),
                     # Named before it is made, so that a run whose maker dies right afterwards is found.
                     target_run=new_id(),
                 )
