@@ -206,6 +206,15 @@ async def test_killed_in_the_middle_no_client_is_lost_and_none_run_twice(relay: 
         assert len(await runs.list_runs(context)) == 1
 
 
+async def test_tags_choose_the_clients_that_have_them(runner: Worker) -> None:
+    msp = await msp_with(ada=FINE, bob=FINE, cyd=FINE)
+    mark = new_id().hex
+    await clients.update(msp.own["ada"], tags=[mark])
+    flow = await published(msp, failing_where())
+    wave = await waves.start(msp.me, workflow=flow, mode="apply", tags=[mark], to=[msp.slug("cyd")])
+    assert states_of(await reached(msp, wave, "succeeded")) == {"Ada": "succeeded", "Cyd": "succeeded"}
+
+
 async def test_a_wave_is_refused_as_a_whole(runner: Worker) -> None:
     msp = await msp_with(ada=FINE)
     flow = await published(msp, failing_where())
