@@ -89,7 +89,7 @@ class WaveState(PageState, SessionState):
 
     @guarded("wave.start")
     async def pause(self, context: Context) -> Any:
-        """Let no further stage begin."""
+        """Let nothing further begin."""
         await waves.pause(context, _here(self))
         return WaveState.load
 

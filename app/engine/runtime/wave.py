@@ -73,7 +73,7 @@ class WaveWalk:
             stage_over_at=datetime.fromisoformat(over_at) if over_at else None,
             accepted=int(self._extra.get("accepted", 0)),
             released=int(self._extra.get("released_stages", 1)),
-            stopped=bool(self._extra.get("stopped")),
+            stopped=self._stopped,
             paused=bool(self._extra.get("paused")),
         )
         if begun and not over_at and all(one.state in OVER for stage in stages[:begun] for one in stage):
@@ -92,7 +92,7 @@ class WaveWalk:
         reason: Json = {"code": "wave_paused"}
         if move.kind == "stop":
             reason = {"code": "wave_stopped", "count": move.failed}
-            if not self._extra.get("stopped"):
+            if "stopped" not in self._extra or not self._stopped:
                 # Written once: who resumes while this look is under way must not have it set again.
                 extra["stopped"] = True
         await self._hold("paused", {**reason, "held_back": back} if back else reason, targets, extra)
@@ -115,6 +115,11 @@ class WaveWalk:
         else:
             reason = {"code": "wave_not_done", "count": move.failed} if move.failed else None
             await self._end("failed" if move.failed else "succeeded", reason, extra)
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a stop stands. A wave that an older version stopped says so in its reason only."""
+        return bool(self._extra.get("stopped", (self._record.run["reason"] or {}).get("code") == "wave_stopped"))
 
     @property
     def _rules(self) -> Rules:
