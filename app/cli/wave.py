@@ -77,7 +77,7 @@ def show(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) -> N
 
 @app.command()
 def pause(wave_id: WaveId, client: Client, as_: As = "", json: Json = False) -> None:
-    """Let no further stage begin; runs that have begun go on."""
+    """Let nothing further begin, no stage and no queued run; runs that have begun go on."""
     _then_show(_asking("pause", wave_id), client, as_, json)
 
 

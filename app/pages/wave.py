@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import reflex as rx
 
@@ -61,11 +61,15 @@ class WaveState(PageState, SessionState):
     can_undo: bool = False
     undone: Json = {}
     busy: bool = False
+    # One visit of the page carries its plan out once, however often the button is pressed.
+    _key: str = ""
 
     @opens("run.read")
     async def load(self, context: Context) -> None:
         """The wave and its clients, kept up to date while it goes on."""
         wave_id = _here(self)
+        async with self:
+            self._key = self._key if self._key.startswith(str(wave_id)) else f"{wave_id}:{uuid4().hex}"
         async for reader in while_open(self, allowed("run.read"), LOOK_AGAIN_AFTER_S):
             view = await waves.get(reader, wave_id, steps=True)
             rows = [_target_row(target) for target in view.targets]
@@ -85,7 +89,7 @@ class WaveState(PageState, SessionState):
 
     @guarded("wave.start")
     async def pause(self, context: Context) -> Any:
-        """Let no further stage begin."""
+        """Let nothing further begin."""
         await waves.pause(context, _here(self))
         return WaveState.load
 
@@ -99,7 +103,8 @@ class WaveState(PageState, SessionState):
     @guarded("wave.start")
     async def apply(self, context: Context) -> Any:
         """Carry this plan out, with the same stages."""
-        return rx.redirect(f"/c/{context.client_slug}/waves/{await waves.carry_out(context, _here(self))}")
+        started = await waves.carry_out(context, _here(self), idempotency_key=self._key or None)
+        return rx.redirect(f"/c/{context.client_slug}/waves/{started}")
 
     @guarded("wave.start")
     async def undo(self, context: Context, mode: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import reflex as rx
@@ -9,6 +10,7 @@ import reflex as rx
 from app.core.context import Context
 from app.core.errors import Invalid, Problem
 from app.services import clients, waves, workflows
+from app.services.clients import ClientView
 from app.services.waves import WaveView
 from app.ui.attempt import Attempts, attempt
 from app.ui.frame import client_path, crumb, page_frame
@@ -32,7 +34,9 @@ COLUMNS = (
     Column("created_at", "runs.started", kind="time"),
 )
 PAUSES = ("0", "600", "3600", "86400", "manual")
-DEFAULTS: Json = {"to": [], "canary": [], "percents": "10, 50", "pause": "0", "stop_at_percent": 20, "inputs": {}}
+DEFAULTS: Json = {
+    "to": [], "tags": [], "canary": [], "percents": "10, 50", "pause": "0", "stop_at_percent": 20, "inputs": {},
+}  # fmt: skip
 
 
 class WavesState(PageState, Attempts, SessionState):
@@ -85,6 +89,7 @@ def _asked(sent: Json) -> Json:
         "workflow": str(sent.get("workflow") or ""),
         "inputs": dict(sent.get("inputs") or {}),
         "to": list(sent.get("to") or ()),
+        "tags": list(sent.get("tags") or ()),
         "canary": list(sent.get("canary") or ()),
         "percents": _percents(str(sent.get("percents") or "")),
         "pause_s": "manual" if pause == "manual" else float(pause) if pause in PAUSES else 0.0,
@@ -104,23 +109,33 @@ async def _schema(context: Context) -> Json:
     """The form's fields, with this MSP's workflows and the clients of whoever asks."""
     flows = [flow.name for flow in await workflows.list_workflows(context) if flow.published_version]
     found = [one for one in await clients.clients_of(context.actor) if not one.is_msp]
-    slugs = [one.slug for one in found]
-    names = {one.slug: {"en": one.name, "fr": one.name} for one in found}
-    many = {"type": "array", "items": {"enum": slugs}, "x-widget": "multiselect", "x-options": names}
     pauses = {name: _words(f"waves.pause_{name}") for name in PAUSES}
     return {
         "type": "object",
         "properties": {
             "workflow": {"enum": flows, **_titled("workflow")},
-            "to": {**many, **_titled("to")},
-            "canary": {**many, **_titled("canary")},
+            **_over(found),
             "percents": {"type": "string", **_titled("percents")},
             "pause": {"enum": list(PAUSES), "x-options": pauses, **_titled("pause")},
             "stop_at_percent": {"type": "number", "minimum": 0, "maximum": 100, **_titled("stop_at")},
             "inputs": {"type": "object", "x-widget": "key_values", **_titled("inputs")},
         },
-        "required": ["workflow", "to"],
+        "required": ["workflow"],
     }
+
+
+def _over(found: Sequence[ClientView]) -> Json:
+    """The fields that choose clients: by name, by tag where clients have tags, and those that go first."""
+    names = {one.slug: {"en": one.name, "fr": one.name} for one in found}
+    tags = sorted({tag for one in found for tag in one.tags})
+    fields: Json = {"to": {**_many(list(names)), "x-options": names, **_titled("to")}}
+    if tags:
+        fields["tags"] = {**_many(tags), **_titled("tags")}
+    return fields | {"canary": {**_many(list(names)), "x-options": names, **_titled("canary")}}
+
+
+def _many(values: list[str]) -> Json:
+    return {"type": "array", "items": {"enum": values}, "x-widget": "multiselect"}
 
 
 def _titled(name: str) -> Json:

@@ -63,9 +63,9 @@ async def pause(ctx: Context, run_id: UUID) -> None:
         _require_going(run)
         if run.cancel_requested_at is not None:
             raise Stale("This run is being cancelled.", code="run_cancelling")
-        if run.kind == "wave" or await session.get(RunQueue, (ctx.client_id, run.id)) is None:
-            # What a batch or a wave still holds back has no place in the queue, and must not get one by this.
-            raise Stale("This run waits for its batch or its wave. Pause that.", code="row_of_batch")
+        if run.kind == "wave":
+            raise _held_by_another()
+        await _require_let_go(session, run)
         if run.pause_requested_at is None:
             run.pause_requested_at = utcnow()
             run.extra = {**run.extra, "paused_by": _name(ctx)}
@@ -73,12 +73,14 @@ async def pause(ctx: Context, run_id: UUID) -> None:
 
 
 async def resume(ctx: Context, run_id: UUID) -> None:
-    """Let a paused run, or every paused row of a batch, go on. Raises Stale where it is not paused."""
+    """Let a paused run, or every paused row of a batch, go on. Raises Stale where it is not paused, or where its wave
+    holds it."""
     ctx.require("run.start")
     async with tenant_session(ctx) as session:
         run, _ = await find(session, ctx, run_id, lock=True)
         if run.state in OVER or run.pause_requested_at is None:
             raise Stale("This run is not paused.", code="not_paused")
+        await _require_let_go(session, run)
         run.pause_requested_at = None
         run.extra = {**run.extra, "paused_by": _name(ctx)}
         if run.state == "paused":
@@ -122,6 +124,16 @@ async def settle(ctx: Context, run_id: UUID, *, node: str, outcome: str) -> None
 def _require_going(run: Run) -> None:
     if run.state in OVER:
         raise Stale("This run is over already.", code="run_over")
+
+
+async def _require_let_go(session: AsyncSession, run: Run) -> None:
+    """What a batch or a wave holds has no place in the queue, and must not get one by being steered itself."""
+    if await session.get(RunQueue, (run.client_id, run.id)) is None:
+        raise _held_by_another()
+
+
+def _held_by_another() -> Stale:
+    return Stale("This run waits for its batch or its wave. Pause or resume that.", code="row_of_batch")
 
 
 async def _require_steps(session: AsyncSession, ctx: Context, run: Run, names: Sequence[str], field: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from app.core.context import Context
-from app.core.errors import Invalid, Problem
+from app.core.errors import Invalid, Problem, Stale
+from app.data.session import tenant_session
 from app.services import clients
 from app.services.clients import ClientView
+from app.services.wave_loading import targets_of
 
 MOST_CLIENTS = 2_000
 
@@ -33,6 +36,23 @@ async def chosen_clients(ctx: Context, to: Sequence[str], tags: Sequence[str]) -
         problem = _problem("too_many_clients", f"A wave runs over at most {MOST_CLIENTS} clients.", "to", "")
         raise Invalid(problem.message, code="too_many_clients", problems=[problem])
     return [mine[slug] for slug in sorted(wanted)]
+
+
+async def planned_clients(ctx: Context, plan: UUID, chosen: Sequence[ClientView], canary: Sequence[str]) -> list[str]:
+    """The slugs of those among ``chosen`` that have a usable plan in the wave ``plan``.
+
+    Raises Stale where nobody has, and Invalid where the wave would have lost its whole canary: nobody would go first.
+    """
+    async with tenant_session(ctx) as session:
+        found = {row.target for row in await targets_of(session, ctx, plan) if row.state == "succeeded"}
+    planned = [client.slug for client in chosen if client.id in found]
+    if not planned:
+        raise Stale("None of these clients has a usable plan in that wave.", code="plan_unusable")
+    if canary and not set(canary) & set(planned):
+        named = ", ".join(canary)
+        message = f"No client of the first stage could be planned: {named}. Plan anew with another first stage."
+        raise Invalid(message, code="canary_lost", problems=[_problem("canary_lost", message, "canary", list(canary))])
+    return planned
 
 
 def _problem(code: str, message: str, field: str, value: object) -> Problem:

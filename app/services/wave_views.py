@@ -69,7 +69,7 @@ async def matrix_of(ctx: Context, targets: Sequence[WaveTarget]) -> dict[UUID, J
     mine = {client.id for client in await clients.clients_of(ctx.actor)} if ctx.actor.account_id else set()
     found: dict[UUID, Json] = {}
     for target in targets:
-        if target.target in mine and target.target_run is not None:
+        if target.target in mine and target.target_run is not None and target.state != "preparing":
             inside = await clients.enter(ctx.actor, target.target)
             found[target.target] = await _known_inside(inside, target.target_run)
     return found
@@ -125,7 +125,8 @@ def target_view(target: WaveTarget, known: Json) -> TargetView:
         name=target.name,
         stage=target.stage,
         state=target.state,
-        run=target.target_run,
+        # It is named before it is made.
+        run=None if target.state == "preparing" else target.target_run,
         reason=target.reason,
         summary=target.summary,
         **known,

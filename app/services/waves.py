@@ -7,17 +7,15 @@ chosen has a row, and one that was not run says why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.context import Context
-from app.core.errors import Missing, Stale
+from app.core.errors import Stale
 from app.core.ids import new_id
 from app.core.settings import get_settings
 from app.data.models.runs import Run, WaveTarget
@@ -34,8 +32,10 @@ from app.services.inputs import checked
 from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
-from app.services.wave_preparing import prepare
-from app.services.wave_rules import check_rules, chosen_clients
+from app.services.wave_loading import find_wave, targets_of
+from app.services.wave_preparing import PREPARED_WITHIN, prepare_all, until_prepared
+from app.services.wave_rules import check_rules, chosen_clients, planned_clients
+from app.services.wave_steering import OVER, cancel, pause, resume
 from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
 
 __all__ = [
@@ -52,9 +52,6 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
-# A start that dies while it prepares the clients is taken up by a worker after this time.
-_PREPARED_WITHIN = timedelta(minutes=10)
 
 
 async def start(
@@ -77,9 +74,11 @@ async def start(
     ``idempotency_key`` gives the wave that it started the first time.
 
     ``canary`` are the clients of the first stage, ``percents`` the shares of all clients after which a stage ends.
-    ``plan`` names a finished wave of mode plan: each client's run must then still do what was planned there.
+    ``plan`` names a finished wave of mode plan: each client's run must then still do what was planned there. Clients
+    that have no usable plan in it are not run, and the shares are those of the others.
 
-    Raises Forbidden, Missing, NotPublished, and Invalid naming each client, share or input that is wrong.
+    Raises Forbidden, Missing, NotPublished, Stale where ``plan`` is of no use, and Invalid naming each client, share or
+    input that is wrong, or the canary where none of it could be planned.
     """
     ctx.require("wave.start")
     check_mode(mode)
@@ -89,10 +88,12 @@ async def start(
         return earlier
     chosen = await chosen_clients(ctx, to, tags)
     check_rules(chosen, canary, percents, pause_s, stop_at_percent)
-    stages = stages_of([one.slug for one in chosen], canary, percents)
     head, origin = await _head(ctx, workflow, version, inputs or {}, mode, plan)
+    planned = await planned_clients(ctx, plan, chosen, canary) if plan else [one.slug for one in chosen]
+    stages = stages_of(planned, canary, percents)
     rules = {"canary": list(canary), "percents": list(percents), "stages": len(stages), "over": over}
     head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}}
+    head.extra["preparing_until"] = until_prepared()
     place = {slug: number for number, stage in enumerate(stages) for slug in stage}
     head.idempotency_key = idempotency_key
     try:
@@ -102,9 +103,8 @@ async def start(
         if not idempotency_key or not (earlier := await _earlier(ctx, asked, over)):
             raise
         return earlier
-    for client in chosen:
-        await prepare(ctx, head, client, origin, plan)
-    await _wake(ctx, head.id)
+    await prepare_all(ctx, head, chosen, origin, plan)
+    await _prepared(ctx, head.id)
     return head.id
 
 
@@ -114,28 +114,31 @@ async def _earlier(ctx: Context, asked: Asked, over: Json) -> UUID | None:
         return None
     async with tenant_session(ctx) as session:
         found = await by_key(session, ctx, asked)
-        if found and (await _find(session, ctx, found)).extra["wave"].get("over") != over:
+        if found and (await find_wave(session, ctx, found)).extra["wave"].get("over") != over:
             message = "This idempotency key has started another wave. Take a new key for another start."
             raise Stale(message, code="idempotency_other", params={"run": str(found)})
     return found
 
 
-async def carry_out(ctx: Context, plan: UUID) -> UUID:
-    """Start the wave that was planned, over the clients that could be planned, by the same rules; gives its id."""
+async def carry_out(ctx: Context, plan: UUID, *, idempotency_key: str | None = None) -> UUID:
+    """Start the wave that was planned, over the same clients and by the same rules; gives its id.
+
+    A client that could not be planned is not run, and says so. Raises as :func:`start`.
+    """
     view = await get(ctx, plan)
     async with tenant_session(ctx) as session:
-        rules = (await _find(session, ctx, plan)).extra["wave"]
-    to = [target.client for target in view.targets if target.state == "succeeded"]
+        rules = (await find_wave(session, ctx, plan)).extra["wave"]
     return await start(
         ctx,
         workflow=view.workflow_id,
         mode="apply",
-        to=to,
-        canary=[slug for slug in rules["canary"] if slug in to],
+        to=[target.client for target in view.targets],
+        canary=rules["canary"],
         percents=rules["percents"],
         pause_s=rules["pause_s"],
         stop_at_percent=rules["stop_at_percent"],
         plan=plan,
+        idempotency_key=idempotency_key,
     )
 
 
@@ -152,32 +155,13 @@ async def get(ctx: Context, wave_id: UUID, *, steps: bool = False) -> WaveView:
     """One wave with its clients, with ``steps`` also the matrix of clients and step states. Raises Missing."""
     ctx.require("run.read")
     async with tenant_session(ctx) as session:
-        run = await _find(session, ctx, wave_id)
+        run = await find_wave(session, ctx, wave_id)
         name = (await workflow_versions.find(session, ctx, run.workflow_id)).name
-        targets = (await session.exec(_targets_of(ctx, wave_id))).all()
+        targets = await targets_of(session, ctx, wave_id)
     matrix = await matrix_of(ctx, targets) if steps else {}
     return wave_view(run, name).model_copy(
         update={"targets": tuple(target_view(target, matrix.get(target.target, {})) for target in targets)}
     )
-
-
-async def pause(ctx: Context, wave_id: UUID) -> None:
-    """Let no further stage begin; runs that have begun go on. Raises Stale where it is over."""
-    await _ask(ctx, wave_id, "wave_paused", {"paused": True})
-
-
-async def resume(ctx: Context, wave_id: UUID) -> None:
-    """Go on: after a pause, after too many failures (which are then accepted), or with the next stage."""
-    ctx.require("wave.start")
-    view = await get(ctx, wave_id)
-    failed = sum(target.state in ("failed", "cancelled") for target in view.targets)
-    await _ask(ctx, wave_id, "wave_resumed", {"paused": False, "accepted": failed, "released_stages": view.begun + 1})
-
-
-async def cancel(ctx: Context, wave_id: UUID) -> None:
-    """Ask every run of the wave to stop; clients that have not begun are not run. Raises Stale where it is over."""
-    ctx.require("run.cancel")
-    await _ask(ctx, wave_id, "wave_cancel_asked", {}, cancelled=True)
 
 
 async def _head(
@@ -188,7 +172,7 @@ async def _head(
         flow = await workflow_versions.find(session, ctx, workflow)
         number = version or flow.published_version
         if plan:
-            planned = await _find(session, ctx, plan)
+            planned = await find_wave(session, ctx, plan)
             if planned.mode != "plan" or planned.state not in OVER or planned.workflow_id != flow.id:
                 raise Stale("This is not a finished plan of this workflow.", code="plan_unusable")
             number, inputs = planned.version, planned.inputs
@@ -217,49 +201,24 @@ async def _store(ctx: Context, head: Run, chosen: Sequence[ClientView], place: M
                     target=client.id,
                     slug=client.slug,
                     name=client.name,
-                    stage=place[client.slug],
+                    # Who is not run takes no place in a later stage.
+                    stage=place.get(client.slug, 0),
+                    # Named before it is made, so that a run whose maker dies right afterwards is found.
+                    target_run=new_id(),
                 )
             )
-        await wake_run(session, ctx.client_id, head.id, at=utcnow() + _PREPARED_WITHIN)
+        await wake_run(session, ctx.client_id, head.id, at=utcnow() + PREPARED_WITHIN)
         details = {"mode": head.mode, "workflow": str(head.workflow_id), "version": head.version}
         details["clients"] = [client.slug for client in chosen]
         await audit.record(session, ctx, action="wave_started", target=f"run:{head.id}", details=details)
 
 
-async def _wake(ctx: Context, wave_id: UUID) -> None:
+async def _prepared(ctx: Context, wave_id: UUID) -> None:
+    """From now on the wave is its head's."""
     async with tenant_session(ctx) as session:
-        await wake_run(session, ctx.client_id, wave_id)
-        after_commit(session, lambda: wake(get_settings().redis_url))
-
-
-async def _find(session: AsyncSession, ctx: Context, wave_id: UUID, *, lock: bool = False) -> Run:
-    query = select(Run).where(Run.client_id == ctx.client_id, Run.id == wave_id, Run.kind == "wave")
-    found = (await session.exec(query.with_for_update() if lock else query)).first()
-    if found is None:
-        raise Missing("wave")
-    return found
-
-
-def _targets_of(ctx: Context, wave_id: UUID) -> Any:
-    return (
-        select(WaveTarget)
-        .where(WaveTarget.client_id == ctx.client_id, WaveTarget.run_id == wave_id)
-        .order_by(col(WaveTarget.stage), col(WaveTarget.slug))
-    )
-
-
-async def _ask(ctx: Context, wave_id: UUID, action: str, extra: Json, *, cancelled: bool = False) -> None:
-    if not cancelled:
-        ctx.require("wave.start")
-    async with tenant_session(ctx) as session:
-        run = await _find(session, ctx, wave_id, lock=True)
-        if run.state in OVER:
-            raise Stale("This wave is over already.", code="run_over")
-        run.extra = {**run.extra, **extra}
-        if cancelled:
-            run.cancel_requested_at = run.cancel_requested_at or utcnow()
+        run = await find_wave(session, ctx, wave_id, lock=True)
+        run.extra = {**run.extra, "preparing_until": None}
         session.add(run)
         await session.flush()
-        await wake_run(session, ctx.client_id, run.id)
-        await audit.record(session, ctx, action=action, target=f"run:{run.id}")
+        await wake_run(session, ctx.client_id, wave_id)
         after_commit(session, lambda: wake(get_settings().redis_url))

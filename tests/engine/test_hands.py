@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from app.core.context import Context
 from app.core.errors import Forbidden, Stale
-from app.services import runs, workflows
+from app.services import clients, runs, waves, workflows
 from connectors.testing import Sandbox
-from tests.engine.asked import FAIL, LIAM, ZOE, begun, look, person, stands_still, tenant_of, update, yes
+from tests.engine.asked import EVERY_WRITE, FAIL, LIAM, ZOE, begun, look, person, stands_still, tenant_of, update, yes
 from tests.engine.kit import Tenant, Worker, chain, wait_for, wait_for_question
+from tests.engine.waves import msp_with, published
+from tests.servers import TestStack
 
 OWNERS = {"rules": [{"risk": "low", "roles": ["owner"], "count": 1}]}
 
@@ -54,6 +58,23 @@ async def test_who_edited_an_output_that_somebody_else_starts_with(m365: Sandbox
     once_more = await runs.again(tenant.engineer, again, nodes=["step"], mode="plan")
     await wait_for(tenant.engineer, once_more)
     assert LIAM not in str((await runs.get(tenant.engineer, once_more)).plan)
+
+
+async def test_who_published_what_a_wave_brings_to_a_client(stack: TestStack, runner: Worker) -> None:
+    msp = await msp_with(ada={"seen": False})
+    await clients.update_policy(msp.own["ada"], policy=EVERY_WRITE)
+    write = {"id": "set", "type": "flow.set_variable", "params": {"name": "seen", "value": True}}
+    flow = await published(msp, chain("Brought", write), seen=False)
+    await workflows.publish(msp.home.engineer, flow, version=1)
+    await waves.start(msp.me, workflow=flow, mode="apply", inputs={}, to=[msp.slug("ada")])
+    asked = "SELECT rule -> 'excluded' FROM approvals WHERE client_id = %s"
+    with psycopg.connect(stack.superuser_dsn, autocommit=True) as link:
+        row = None
+        async with asyncio.timeout(30):
+            while row is None:
+                row = link.execute(asked, [msp.own["ada"].client_id]).fetchone()
+                await asyncio.sleep(0.1)
+    assert str(msp.home.engineer.actor.account_id) in row[0]
 
 
 async def test_what_was_undone_is_not_gone_on_from(m365: Sandbox, runner: Worker) -> None:

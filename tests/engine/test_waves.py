@@ -4,82 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Stale
 from app.core.ids import new_id
-from app.services import clients, connections, runs, wave_undos, waves, workflows
-from app.services.waves import WaveView
+from app.services import clients, connections, runs, wave_undos, waves
 from connectors.testing import Sandbox
-from tests.engine.kit import NO_POLICY, Relay, Tenant, Worker, chain, changing, make_tenant, off_loop, wait_for
+from tests.engine.kit import Relay, Worker, chain, changing, off_loop, wait_for
+from tests.engine.waves import BAD, FINE, Msp, failing_where, msp_with, published, reached, states_of
 
 Json = dict[str, Any]
 LIAM = "liam.o'connor@sandbox.example"
-
-
-@dataclass
-class Msp:
-    """An MSP's engineer with clients of theirs, by a short name."""
-
-    home: Tenant
-    own: dict[str, Context]
-
-    @property
-    def me(self) -> Context:
-        return self.home.owner
-
-    def slug(self, name: str) -> str:
-        return self.own[name].client_slug
-
-
-async def msp_with(**variables: Json) -> Msp:
-    """A client for each name, with its variables."""
-    home = await make_tenant(NO_POLICY)
-    mark, own = new_id().hex[-8:], {}
-    for name, known in variables.items():
-        made = await clients.add_client(home.owner.actor, slug=f"{name}-{mark}", name=name.title(), variables=known)
-        own[name] = await clients.enter(home.owner.actor, made.id)
-        await clients.update_policy(own[name], policy=NO_POLICY)
-    return Msp(home, own)
-
-
-def failing_where(name: str = "Wave") -> Json:
-    """A workflow that fails in clients whose variable ``fails`` is true."""
-    return chain(
-        name,
-        {"id": "first", "type": "flow.noop"},
-        {"id": "check", "type": "flow.condition", "params": {"expression": "client.fails"}, "_port": "true"},
-        {"id": "fail", "type": "flow.fail", "params": {"message": "Not here."}},
-    )
-
-
-async def published(msp: Msp, document: Json) -> UUID:
-    await clients.update(msp.me, variables=FINE)
-    return (await workflows.import_document(msp.me, document=document)).id
-
-
-async def reached(msp: Msp, wave: UUID, *states: str, begun: int = 0, seconds: float = 40) -> WaveView:
-    """The wave as soon as it is in one of ``states``, with so many stages begun."""
-    until = time.monotonic() + seconds
-    while True:
-        view = await waves.get(msp.me, wave, steps=True)
-        if view.state in states and view.begun >= begun:
-            return view
-        assert time.monotonic() < until, f"wave is {view.state} ({view.reason}): {states_of(view)}"
-        await asyncio.sleep(0.1)
-
-
-def states_of(view: WaveView) -> dict[str, str]:
-    return {target.name: target.state for target in view.targets}
-
-
-FINE: Json = {"fails": False}
-BAD: Json = {"fails": True}
 
 
 async def test_stage_after_stage_each_client_in_its_own(runner: Worker) -> None:
@@ -267,6 +204,15 @@ async def test_killed_in_the_middle_no_client_is_lost_and_none_run_twice(relay: 
     assert view.state == "succeeded"
     for context in msp.own.values():
         assert len(await runs.list_runs(context)) == 1
+
+
+async def test_tags_choose_the_clients_that_have_them(runner: Worker) -> None:
+    msp = await msp_with(ada=FINE, bob=FINE, cyd=FINE)
+    mark = new_id().hex
+    await clients.update(msp.own["ada"], tags=[mark])
+    flow = await published(msp, failing_where())
+    wave = await waves.start(msp.me, workflow=flow, mode="apply", tags=[mark], to=[msp.slug("cyd")])
+    assert states_of(await reached(msp, wave, "succeeded")) == {"Ada": "succeeded", "Cyd": "succeeded"}
 
 
 async def test_a_wave_is_refused_as_a_whole(runner: Worker) -> None:

@@ -37,7 +37,7 @@ async def get(ctx: InClient, wave_id: UUID, steps: bool = False) -> WaveView:
 
 @router.post("/{wave_id}/pause", status_code=202)
 async def pause(ctx: InClient, wave_id: UUID) -> WaveView:
-    """Let no further stage begin; runs that have begun go on."""
+    """Let nothing further begin, no stage and no queued run; runs that have begun go on."""
     await waves.pause(ctx, wave_id)
     return await waves.get(ctx, wave_id)
 

@@ -31,21 +31,24 @@ class Rules:
 class Standing:
     """Where a wave is. ``stages`` holds the state of each client's run, stage by stage; ``begun`` how many stages were
     let go; ``stage_over_at`` when the last of those ended; ``accepted`` the failures that a person has seen and gone on
-    from; ``released`` the number of stages that a person let begin."""
+    from; ``released`` the number of stages that a person let begin; ``stopped`` and ``paused`` what stands until a
+    person lets the wave go on: too many failures, and somebody's wish."""
 
     stages: tuple[tuple[str, ...], ...]
     begun: int
     stage_over_at: datetime | None = None
     accepted: int = 0
     released: int = 1
+    stopped: bool = False
+    paused: bool = False
 
 
 @dataclass(frozen=True)
 class Move:
     """What to do: ``begin`` the next stage, ``look`` again later, ``wait`` for ``seconds``, ``ask`` a person to let the
-    next stage begin, ``stop`` until a person says that it goes on, or ``end``."""
+    next stage begin, ``stop`` or ``pause`` until a person says that it goes on, or ``end``."""
 
-    kind: Literal["begin", "look", "wait", "ask", "stop", "end"]
+    kind: Literal["begin", "look", "wait", "ask", "stop", "pause", "end"]
     seconds: float = 0.0
     failed: int = 0
 
@@ -65,16 +68,23 @@ def stages_of(clients: Sequence[str], canary: Sequence[str], percents: Sequence[
 
 
 def next_move(rules: Rules, now: Standing, at: datetime) -> Move:
-    """What a wave does next."""
+    """What a wave does next.
+
+    A stop holds whatever the counts become: runs that end well afterwards do not make the failures unseen. A wave with
+    nothing left to begin ends all the same, as there is nothing that a person could hold or let go.
+    """
     states = [state for stage in now.stages[: now.begun] for state in stage]
     counts = Counter(states)
     failed = sum(counts[state] for state in _BAD)
-    if _stops(rules, now, failed, counts):
-        return Move("stop", failed=failed)
-    if any(state not in OVER for state in states):
-        return Move("look")
-    if now.begun == len(now.stages):
+    over = all(state in OVER for state in states)
+    if over and now.begun == len(now.stages):
         return Move("end", failed=failed)
+    if now.stopped or _stops(rules, now, failed, counts):
+        return Move("stop", failed=failed)
+    if now.paused:
+        return Move("pause")
+    if not over:
+        return Move("look")
     if now.begun == 0:
         return Move("begin")
     if rules.pause_s == "manual":
