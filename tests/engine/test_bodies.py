@@ -264,3 +264,32 @@ async def test_a_question_for_one_item_holds_up_no_other(m365: Sandbox, runner: 
     for asked in (second, first):
         await approvals.decide(tenant.approver, asked.id, decision="approve", seal=asked.seal, mfa=True)
     assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
+
+
+CHOSEN = {"id": "chosen", "type": "flow.condition", "params": {"expression": "item != 'bea'"}, "_port": "true"}
+GIVES = {"id": "gives", "type": "flow.transform", "params": {"values": {"name": "{{ item }}"}}}
+
+
+async def ended(document: Json, inputs: Json | None = None) -> Any:
+    """The run of a workflow that needs no platform, once it is over."""
+    tenant = await make_tenant(NO_POLICY)
+    flow = await tenant.publish(document)
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", inputs=inputs)
+    return await wait_for(tenant.engineer, run_id)
+
+
+@pytest.mark.parametrize("on_item_error", ["stop", "collect"])
+async def test_an_item_that_skipped_the_step_of_the_result_gives_null(on_item_error: str, runner: Worker) -> None:
+    each = for_each(CHOSEN, GIVES, result="steps.gives.output.name", on_item_error=on_item_error)
+    run = await ended(chain("Skipped", each, inputs=LIST), {"names": PEOPLE})
+    assert (run.state, run.reason) == ("succeeded", None)
+    assert outputs(run)["each"] == {"results": ["anna", None, "caro"], "failed": [], "count": 3}
+
+
+async def test_a_result_that_cannot_be_worked_out_is_collected(runner: Worker) -> None:
+    each = for_each(GIVES, result="int(steps.gives.output.name)", on_item_error="collect")
+    run = await ended(chain("Collected", each, inputs=LIST), {"names": ["7", "bea"]})
+    assert (run.state, run.reason) == ("succeeded", None)
+    assert outputs(run)["each"]["results"] == [7, None]
+    (failed,) = outputs(run)["each"]["failed"]
+    assert (failed["index"], failed["error"]["remedy"]) == (1, "Rejected")
