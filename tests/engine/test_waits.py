@@ -176,9 +176,7 @@ async def test_a_passing_fault_is_no_answer(m365: Sandbox, runner: Worker) -> No
 
 
 async def test_a_refused_look_is_tried_again_as_another_look(m365: Sandbox, runner: Worker) -> None:
-    m365.control.fault(
-        "error", writes=False, status=403, code="Authorization_RequestDenied", times=2, path="(?i)liam"
-    )
+    m365.control.fault("error", writes=False, status=403, code="Authorization_RequestDenied", times=2, path="(?i)liam")
     retry = {"attempts": 4, "delay_s": 0.1, "on": ["AuthFailed"]}
     tenant, run = await started(with_timeout(until("found.account_enabled", every_s=3600) | {"retry": retry}), m365)
     run = await wait_for(tenant.engineer, run.id)
