@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Invalid, Stale
+from app.core.errors import Invalid, Problem, Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.session import tenant_session
@@ -64,10 +64,22 @@ def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[St
     drawn = {node["id"] for node in past.document.get("nodes", ())}
     if state is None or not nodes or not drawn.issuperset(nodes):
         raise Invalid("Name a step of the workflow to begin at.", code="no_start")
+    if first.only_node is not None:
+        _require_that_step(first.only_node, nodes)
     problems = edit_problems(state.graph, state, nodes, edited)
     if problems:
         raise Invalid("What was edited is not right.", code="outputs_invalid", problems=problems)
-    return kept_steps(state.graph, state, nodes, edited)
+    # A step that runs by itself has nothing before it: the others count as skipped without being kept.
+    return [] if first.only_node else kept_steps(state.graph, state, nodes, edited)
+
+
+def _require_that_step(only_node: str, nodes: Sequence[str]) -> None:
+    """Raises Invalid where a run of one step is to begin at another: what comes before that one never ran."""
+    if set(nodes) != {only_node}:
+        message = f"This run was of {only_node} alone. Begin at that step, or start the whole workflow."
+        params = {"step": only_node}
+        problem = Problem("only_that_step", message, field="nodes", params=params)
+        raise Invalid(message, code="only_that_step", problems=[problem], params=params)
 
 
 def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
@@ -82,6 +94,7 @@ def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept:
         mode=mode,
         inputs=first.inputs,
         label=first.label,
+        only_node=first.only_node,
         priority=first.priority,
         extra={**same, "why": "again", "from": list(nodes), "kept": stored(kept)},
     )
