@@ -19,7 +19,7 @@ from app.engine.core.document import canonical
 from app.engine.core.events import StepKept
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import Past, require_steps, require_unarchived
-from app.services.start_keys import Mode
+from app.services.start_keys import Asked, Mode, by_key, once
 from app.services.start_storing import queue
 from app.services.starts import check_mode
 
@@ -28,13 +28,20 @@ OVER = ("succeeded", "failed", "cancelled")
 
 
 async def again(
-    ctx: Context, run_id: UUID, *, nodes: Sequence[str], outputs: Mapping[str, Any] | None = None, mode: Mode = "plan"
+    ctx: Context,
+    run_id: UUID,
+    *,
+    nodes: Sequence[str],
+    outputs: Mapping[str, Any] | None = None,
+    mode: Mode = "plan",
+    idempotency_key: str | None = None,
 ) -> UUID:
     """Queue a new run of the same version that begins at ``nodes``, and give its id.
 
     What is upstream of them keeps its results; they, what is downstream, and what had not ended well run. ``outputs``
     are written by hand in place of a step's own, which takes the right to draw workflows. The new run has a plan and a
-    seal of its own: what was approved for the first one counts for nothing.
+    seal of its own: what was approved for the first one counts for nothing. The same ``idempotency_key`` gives the run
+    that it started the first time.
 
     Raises Invalid naming each step or field that is wrong, Missing, Stale for a run that is going, was only planned or
     is an undo.
@@ -46,11 +53,20 @@ async def again(
         ctx.require("workflow.write")
     async with tenant_session(ctx) as session:
         first, _ = await find(session, ctx, run_id)
+    details = {"again": run_id, "from": sorted(nodes), "outputs": edited}
+    asked = Asked(first.workflow_id, mode, first.inputs, idempotency_key, details=details)
+
+    async def work(session: AsyncSession) -> UUID:
+        if earlier := await by_key(session, ctx, asked):
+            return earlier
+        first, _ = await find(session, ctx, run_id)
         past = await past_of(session, ctx, first)
         kept = _kept(first, past, nodes, edited)
-        run = _following(ctx, first, mode, nodes, kept)
+        run = _following(ctx, first, asked, nodes, kept)
         await _store(session, ctx, first, run, nodes, kept)
-    return run.id
+        return run.id
+
+    return await once(ctx, asked, work)
 
 
 def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[StepKept]:
@@ -82,7 +98,7 @@ def _require_that_step(only_node: str, nodes: Sequence[str]) -> None:
         raise Invalid(message, code="only_that_step", problems=[problem], params=params)
 
 
-def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
+def _following(ctx: Context, first: Run, asked: Asked, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
     same = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
     return Run(
         client_id=ctx.client_id,
@@ -91,12 +107,13 @@ def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept:
         workflow_id=first.workflow_id,
         version=first.version,
         document_hash=first.document_hash,
-        mode=mode,
+        mode=asked.mode,
         inputs=first.inputs,
         label=first.label,
         only_node=first.only_node,
         priority=first.priority,
-        extra={**same, "why": "again", "from": list(nodes), "kept": stored(kept)},
+        idempotency_key=asked.key,
+        extra={**same, **asked.kept, "why": "again", "from": list(nodes), "kept": stored(kept)},
     )
 
 

@@ -427,6 +427,21 @@ class TestAgain:
         with pytest.raises(Stale):
             await runs.again(tenant.engineer, plan.id, nodes=["ask"])
 
+    async def test_one_key_is_one_run(self, m365: Sandbox, runner: Worker) -> None:
+        tenant, run_id = await begun(m365, look(), update("A"))
+        await wait_for(tenant.engineer, run_id)
+
+        async def again(**asked: Any) -> UUID:
+            return await runs.again(tenant.engineer, run_id, **{"nodes": ["step"], "idempotency_key": "k", **asked})
+
+        first, second = await asyncio.gather(again(), again())
+        assert first == second == await again()
+        for other in ({"nodes": ["look"]}, {"mode": "apply"}, {"outputs": {"look": {}}}):
+            with pytest.raises(Stale) as refused:
+                await again(**other)
+            assert refused.value.code == "idempotency_other"
+        assert await again(idempotency_key="l") != first
+
     @pytest.mark.parametrize("only", ["look", "step"])
     async def test_a_run_of_one_step_is_run_again_as_that(self, only: str, m365: Sandbox, runner: Worker) -> None:
         tenant = await make_tenant(NO_POLICY)
