@@ -231,6 +231,7 @@ class Again(Body):
     nodes: list[str] = Field(min_length=1, max_length=1000)
     outputs: Json = Field(default_factory=dict)
     mode: Literal["plan", "apply"] = "plan"
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
 
 
 class Settle(Body):

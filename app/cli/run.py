@@ -110,6 +110,7 @@ def again(
     from_: Annotated[list[str], typer.Option("--from", help="A step to begin at; may be repeated.")],
     output: Annotated[list[str], typer.Option(help="step=JSON in place of what it gave; may be repeated.")] = [],  # noqa: B006
     mode: Mode = "plan",
+    key: Annotated[str, typer.Option("--idempotency-key", help="The same key starts one run only.")] = "",
     wait: Wait = 300,
     as_: As = "",
     json: Json = False,
@@ -119,7 +120,8 @@ def again(
     async def work(ctx: Context) -> UUID:
         from app.services import runs
 
-        return await runs.again(ctx, run_id, nodes=from_, outputs=dict(map(_output, output)), mode=mode)
+        outputs = dict(map(_output, output))
+        return await runs.again(ctx, run_id, nodes=from_, outputs=outputs, mode=mode, idempotency_key=key or None)
 
     _then_show(work, client, as_, json, wait)
 

@@ -27,13 +27,13 @@ async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str 
     async with tenant_session(ctx) as session:
         planned = await _planned(session, ctx, plan)
         rows = await _rows(session, ctx, planned)
-    asked = Asked(planned.workflow_id, "apply", {}, idempotency_key, kind="batch")
+    asked = Asked(planned.workflow_id, "apply", {}, idempotency_key, kind="batch", details={"plan": plan})
 
     async def work(session: AsyncSession) -> UUID:
         if earlier := await by_key(session, ctx, asked):
             return earlier
         head = _again(ctx, planned)
-        head.extra = {**handed_on(planned), "held_back": planned.extra.get("held_back", [])}
+        head.extra = {**handed_on(planned), "held_back": planned.extra.get("held_back", []), **asked.kept}
         head.idempotency_key = idempotency_key
         await queue(session, ctx, head)
         session.add_all([_again(ctx, row, head) for row in rows])

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Invalid, Stale
+from app.core.errors import Invalid, Problem, Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.session import tenant_session
@@ -20,7 +20,7 @@ from app.engine.core.events import StepKept
 from app.services.hands import handed_on
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import Past, require_steps, require_unarchived
-from app.services.start_keys import Mode
+from app.services.start_keys import Asked, Mode, by_key, once
 from app.services.start_storing import queue
 from app.services.starts import check_mode
 from app.services.undone import require_not_undone
@@ -30,13 +30,20 @@ OVER = ("succeeded", "failed", "cancelled")
 
 
 async def again(
-    ctx: Context, run_id: UUID, *, nodes: Sequence[str], outputs: Mapping[str, Any] | None = None, mode: Mode = "plan"
+    ctx: Context,
+    run_id: UUID,
+    *,
+    nodes: Sequence[str],
+    outputs: Mapping[str, Any] | None = None,
+    mode: Mode = "plan",
+    idempotency_key: str | None = None,
 ) -> UUID:
     """Queue a new run of the same version that begins at ``nodes``, and give its id.
 
     What is upstream of them keeps its results; they, what is downstream, and what had not ended well run. ``outputs``
     are written by hand in place of a step's own, which takes the right to draw workflows. The new run has a plan and a
-    seal of its own: what was approved for the first one counts for nothing.
+    seal of its own: what was approved for the first one counts for nothing. The same ``idempotency_key`` gives the run
+    that it started the first time.
 
     Raises Invalid naming each step or field that is wrong, Missing, Stale for a run that is going, was only planned, is
     an undo, or has been undone: results that were taken back are no ground to go on from.
@@ -48,12 +55,21 @@ async def again(
         ctx.require("workflow.write")
     async with tenant_session(ctx) as session:
         first, _ = await find(session, ctx, run_id)
+    details = {"again": run_id, "from": sorted(nodes), "outputs": edited}
+    asked = Asked(first.workflow_id, mode, first.inputs, idempotency_key, details=details)
+
+    async def work(session: AsyncSession) -> UUID:
+        if earlier := await by_key(session, ctx, asked):
+            return earlier
+        first, _ = await find(session, ctx, run_id)
         await require_not_undone(session, ctx, first.id)
         past = await past_of(session, ctx, first)
         kept = _kept(first, past, nodes, edited)
-        run = _following(ctx, first, mode, nodes, kept)
+        run = _following(ctx, first, asked, nodes, kept)
         await _store(session, ctx, first, run, nodes, kept)
-    return run.id
+        return run.id
+
+    return await once(ctx, asked, work)
 
 
 def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[StepKept]:
@@ -67,13 +83,25 @@ def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[St
     drawn = {node["id"] for node in past.document.get("nodes", ())}
     if state is None or not nodes or not drawn.issuperset(nodes):
         raise Invalid("Name a step of the workflow to begin at.", code="no_start")
+    if first.only_node is not None:
+        _require_that_step(first.only_node, nodes)
     problems = edit_problems(state.graph, state, nodes, edited)
     if problems:
         raise Invalid("What was edited is not right.", code="outputs_invalid", problems=problems)
-    return kept_steps(state.graph, state, nodes, edited)
+    # A step that runs by itself has nothing before it: the others count as skipped without being kept.
+    return [] if first.only_node else kept_steps(state.graph, state, nodes, edited)
 
 
-def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
+def _require_that_step(only_node: str, nodes: Sequence[str]) -> None:
+    """Raises Invalid where a run of one step is to begin at another: what comes before that one never ran."""
+    if set(nodes) != {only_node}:
+        message = f"This run was of {only_node} alone. Begin at that step, or start the whole workflow."
+        params = {"step": only_node}
+        problem = Problem("only_that_step", message, field="nodes", params=params)
+        raise Invalid(message, code="only_that_step", problems=[problem], params=params)
+
+
+def _following(ctx: Context, first: Run, asked: Asked, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
     same = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
     editor = ctx.actor.account_id if any(event.edited for event in kept) else None
     return Run(
@@ -83,11 +111,20 @@ def _following(ctx: Context, first: Run, mode: Mode, nodes: Sequence[str], kept:
         workflow_id=first.workflow_id,
         version=first.version,
         document_hash=first.document_hash,
-        mode=mode,
+        mode=asked.mode,
         inputs=first.inputs,
         label=first.label,
+        only_node=first.only_node,
         priority=first.priority,
-        extra={**same, **handed_on(first, editor), "why": "again", "from": list(nodes), "kept": stored(kept)},
+        idempotency_key=asked.key,
+        extra={
+            **same,
+            **handed_on(first, editor),
+            **asked.kept,
+            "why": "again",
+            "from": list(nodes),
+            "kept": stored(kept),
+        },
     )
 
 

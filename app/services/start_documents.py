@@ -128,7 +128,7 @@ class _Check:
 
 @lru_cache(maxsize=128)
 def _errors(check: _Check) -> tuple[Problem, ...]:
-    return tuple(workflow_checks.errors_in(check.version.document(), check.surroundings))
+    return tuple(workflow_checks.errors_in(check.version.document(), check.surroundings, stored=True))
 
 
 def _right(version: Version, around: Surroundings) -> Document:
@@ -138,5 +138,5 @@ def _right(version: Version, around: Surroundings) -> Document:
         key = canonical([around.connections, around.variables])
         workflow_checks.refuse(_errors(_Check(version, key, around)))
     else:
-        workflow_checks.refuse(workflow_checks.errors_in(document, around))
+        workflow_checks.refuse(workflow_checks.errors_in(document, around, stored=True))
     return document

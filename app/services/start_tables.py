@@ -40,7 +40,8 @@ async def start_batch(
     Raises Invalid with every wrong row and its reason, unless ``skip_invalid``: wrong rows are then held back, with
     their reasons kept. Nothing starts where no row is right.
     """
-    asked = Asked(workflow, mode, {}, idempotency_key, kind="batch")
+    details = {"rows": rows, "version": version, "skip_invalid": skip_invalid, "priority": priority}
+    asked = Asked(workflow, mode, {}, idempotency_key, kind="batch", details=details)
     allowed(ctx, mode)
     urgency = priority_of(ctx, priority)
 
@@ -88,7 +89,7 @@ async def _start_batch(
         mode=asked.mode,
         idempotency_key=asked.key,
         label=f"{sum(not row.problems for row in found)} × {chosen.workflow_name}",
-        extra={"held_back": [_held_back(row) for row in found if row.problems]},
+        extra={"held_back": [_held_back(row) for row in found if row.problems], **asked.kept},
         priority=priority,
     )
     await queue(session, ctx, head)

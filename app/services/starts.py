@@ -43,7 +43,8 @@ async def start(
     only_node: str | None = None,
     priority: str = "normal",
 ) -> UUID:
-    """Queue a run and give its id. The same ``idempotency_key`` gives the run that it started the first time.
+    """Queue a run and give its id. The same ``idempotency_key`` gives the run that it started the first time, and is
+    refused (Stale) where anything else is asked for with it.
 
     Without ``version`` the published one is taken; ``draft`` is a document to plan (or of which to try one step) as it
     is. ``plan`` names the plan run whose seal must still hold; its inputs and document are used. Of a client's runs
@@ -51,7 +52,8 @@ async def start(
 
     Raises Invalid naming each input or node that is wrong, Missing, NotPublished, Stale for a plan that is not one.
     """
-    asked = Asked(workflow, mode, inputs or {}, idempotency_key)
+    details = {"version": version, "draft": draft, "plan": plan, "only_node": only_node, "priority": priority}
+    asked = Asked(workflow, mode, inputs or {}, idempotency_key, details=details)
     allowed(ctx, mode)
     urgency = priority_of(ctx, priority)
     if draft is None and plan is None:
@@ -183,7 +185,7 @@ def _fresh(ctx: Context, asked: Asked, chosen: Chosen) -> NewRun:
         inputs=inputs,
         label=label_of(chosen.document.inputs, inputs),
         idempotency_key=asked.key,
-        extra={**chosen.extra},
+        extra={**chosen.extra, **asked.kept},
     )
 
 
@@ -213,6 +215,7 @@ async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID
         extra={
             **{name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},
             **handed_on(planned),
+            **asked.kept,
         },
     )
     return run, document

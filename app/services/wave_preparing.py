@@ -101,7 +101,7 @@ async def _hold(
     inside.require("run.plan" if head.mode == "plan" else "run.start")
     document = parse_document(origin.document)
     async with tenant_session(inside) as session:
-        await workflow_checks.require_valid(session, inside, document)
+        await workflow_checks.require_valid(session, inside, document, stored=True)
         version = await _copy(session, ctx, inside, document, origin)
         (slot,) = await slots_of(session, inside, document, [(None, head.inputs)])
         run = Run(

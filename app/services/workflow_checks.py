@@ -15,6 +15,7 @@ from app.core.errors import Invalid, Missing, Problem
 from app.data.models.clients import Client
 from app.data.models.connections import Connection
 from app.engine.core.document import Document, Node, parse_document
+from app.engine.core.idle import as_stored
 from app.engine.core.validation import validate as validate_document
 from app.engine.steps.registry import catalogue as step_catalogue
 from app.services.workflow_versions import by_name, find, find_version
@@ -87,9 +88,10 @@ def _problems_in(document: Document, around: Surroundings) -> list[Problem]:
     return list(validate_document(document, step_catalogue(), around.connections, around.variables))
 
 
-def errors_in(document: Document, around: Surroundings) -> list[Problem]:
-    """What keeps ``document`` from running there."""
-    return [problem for problem in _problems_in(document, around) if problem.severity == "error"]
+def errors_in(document: Document, around: Surroundings, *, stored: bool = False) -> list[Problem]:
+    """What keeps ``document`` from running there. A ``stored`` version may hold what a draft is refused for."""
+    found = _problems_in(document, around)
+    return [problem for problem in (as_stored(found) if stored else found) if problem.severity == "error"]
 
 
 async def _handler_problems(session: AsyncSession, ctx: Context, document: Document) -> list[Problem]:
@@ -105,9 +107,9 @@ async def _handler_problems(session: AsyncSession, ctx: Context, document: Docum
     return [Problem("no_handler", message, field="error_handler.workflow", params=params, severity="warning")]
 
 
-async def require_valid(session: AsyncSession, ctx: Context, document: Document) -> None:
-    """Raise Invalid with every error of ``document``; warnings pass."""
-    refuse(errors_in(document, await surroundings_of(session, ctx)))
+async def require_valid(session: AsyncSession, ctx: Context, document: Document, *, stored: bool = False) -> None:
+    """Raise Invalid with every error of ``document`` (for ``stored`` see :func:`errors_in`); warnings pass."""
+    refuse(errors_in(document, await surroundings_of(session, ctx), stored=stored))
 
 
 def refuse(errors: Sequence[Problem]) -> None:

@@ -150,7 +150,7 @@ async def publish(ctx: Context, workflow_id: UUID, *, version: int) -> VersionVi
     async with tenant_session(ctx) as session:
         flow = await find(session, ctx, workflow_id, lock=True)
         found = await find_version(session, ctx, flow.id, version)
-        await require_valid(session, ctx, parse_document(found.document))
+        await require_valid(session, ctx, parse_document(found.document), stored=True)
         found.published_at = utcnow()
         found.published_by = ctx.actor.account_id
         flow.published_version = version

@@ -66,7 +66,8 @@ class AwsClient:
         def send() -> Json:
             if self.now() + SEND_WITHIN > attempt.deadline:
                 raise Retryable("Too little time was left for this attempt; nothing was sent.", code="deadline")
-            return self._link.call("ec2", operation, params, write=True)
+            left_s = (attempt.deadline - self.now()).total_seconds()
+            return self._link.call("ec2", operation, params, write=True, left_s=left_s)
 
         await self.account()  # a failure to sign in is not a write of unknown outcome
         left = (attempt.deadline - self.now()).total_seconds()

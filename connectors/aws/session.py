@@ -16,6 +16,7 @@ from connectors.base import Environment, Json
 from connectors.errors import AuthFailed
 
 CONNECT_TIMEOUT_S = 5
+# How long a read is awaited, and a write at least: it may take as long as its attempt.
 READ_TIMEOUT_S = 60
 ROLE_SECONDS = 3600
 RENEW_BEFORE = timedelta(minutes=5)
@@ -62,7 +63,7 @@ class Link:
         self._now = environment.now or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._signed_in: SignedIn | None = None
-        self._clients: dict[tuple[str, bool], Any] = {}
+        self._clients: dict[tuple[str, bool, int], Any] = {}
 
     def account(self, *, anew: bool = False) -> str:
         """The number of the account that the credentials lead to. ``anew`` asks AWS again."""
@@ -71,10 +72,12 @@ class Link:
                 self._forget()
             return self._sign_in().account
 
-    def call(self, service: str, operation: str, params: Json, *, write: bool) -> Json:
-        """One request. Raises botocore's exceptions, and ``AuthFailed`` where the account is another."""
+    def call(self, service: str, operation: str, params: Json, *, write: bool, left_s: float = 0.0) -> Json:
+        """One request; the answer to a write is awaited for ``left_s`` seconds at least. Raises botocore's exceptions,
+        and ``AuthFailed`` where the account is another."""
+        wait_s = _patience(left_s)
         try:
-            return self._send(service, operation, params, write=write)
+            return self._send(service, operation, params, write, wait_s)
         except Exception as error:
             # A role's session can end before its hour is over. The refusal came before any work, so even a write may be
             # sent again, in a new session.
@@ -82,25 +85,26 @@ class Link:
                 raise
             with self._lock:
                 self._forget()
-            return self._send(service, operation, params, write=write)
+            return self._send(service, operation, params, write, wait_s)
 
     def close(self) -> None:
         """Close the pooled connections and forget the credentials."""
         with self._lock:
             self._forget()
 
-    def _send(self, service: str, operation: str, params: Json, *, write: bool) -> Json:
-        client = self._client(service, write)
+    def _send(self, service: str, operation: str, params: Json, write: bool, wait_s: int) -> Json:
+        client = self._client(service, write, wait_s)
         answer = cast(Json, getattr(client, operation)(**params))
         answer.pop("ResponseMetadata", None)
         return answer
 
-    def _client(self, service: str, write: bool) -> Any:
+    def _client(self, service: str, write: bool, wait_s: int) -> Any:
+        key = (service, write, wait_s)
         with self._lock:
             signed_in = self._sign_in()
-            if (service, write) not in self._clients:
-                self._clients[service, write] = self._make(service, signed_in, write=write)
-            return self._clients[service, write]
+            if key not in self._clients:
+                self._clients[key] = self._make(service, signed_in, write=write, wait_s=wait_s)
+            return self._clients[key]
 
     def _sign_in(self) -> SignedIn:
         """Credentials whose account was checked. The caller holds the lock."""
@@ -144,7 +148,7 @@ class Link:
                 details={"found": account, "expected": expected},
             )
 
-    def _make(self, service: str, keys: SignedIn, *, write: bool) -> Any:
+    def _make(self, service: str, keys: SignedIn, *, write: bool, wait_s: int = READ_TIMEOUT_S) -> Any:
         """A boto3 client that reads nothing of this machine's own AWS set-up (profiles, endpoints, metadata)."""
         import boto3
         import botocore.session
@@ -155,7 +159,7 @@ class Link:
         options: Json = {
             "retries": {"total_max_attempts": attempts, "mode": "standard"},
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "read_timeout": READ_TIMEOUT_S,
+            "read_timeout": wait_s,
             "max_pool_connections": 16,
             "ignore_configured_endpoint_urls": True,
             "user_agent_extra": "opsloom",
@@ -173,3 +177,11 @@ class Link:
         for client in self._clients.values():
             client.close()
         self._clients, self._signed_in = {}, None
+
+
+def _patience(left_s: float) -> int:
+    """``left_s`` rounded up: a timeout belongs to a client and not to a call, and so few of them are enough."""
+    wait_s = READ_TIMEOUT_S
+    while wait_s < left_s:
+        wait_s *= 2
+    return wait_s

@@ -85,15 +85,15 @@ class HttpClient:
 
     async def write(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes, attempt: Attempt, *,
-        timeout_s: float, max_bytes: int,
+        timeout_s: float | None, max_bytes: int,
     ) -> Answer:  # fmt: skip
-        """One request that changes something, sent once and never after the attempt's deadline. No redirect is
-        followed: the first host may have acted."""
+        """One request that changes something, sent once and never after the attempt's deadline, and awaited until then
+        unless ``timeout_s`` is less. No redirect is followed: the first host may have acted."""
         left = (attempt.deadline - self._now()).total_seconds()
         if left < LEAST_S:
             raise Retryable("Too little time was left for this attempt; nothing was sent.", code="deadline")
         given = _merged(self._config.headers, headers, self._credential(), {"Idempotency-Key": attempt.key})
-        return await self._observed(method, url, given, body, True, min(timeout_s, left), max_bytes)
+        return await self._observed(method, url, given, body, True, min(timeout_s or left, left), max_bytes)
 
     def hidden(self, text: str) -> str:
         """``text`` of an answer without our own credential: some servers repeat what they were sent."""

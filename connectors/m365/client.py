@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from msgraph import GraphServiceClient
 
 GRAPH = "https://graph.microsoft.com/v1.0"
+# How long a read may be silent. A write is awaited until its attempt's deadline, as a late answer is no lost one.
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 READ_TRIES = 3
 # Longer waits are the engine's: it puts the run aside instead of keeping a worker waiting.
@@ -205,13 +206,20 @@ def _service(base_url: str, ca_file: str | None, sign_in: SignIn) -> tuple[httpx
 
     from connectors.m365.bearer import Bearer
 
-    http = httpx.AsyncClient(timeout=TIMEOUT, verify=_authorities(ca_file), http2=True)
+    hooks = {"request": [_patient_with_writes]}
+    http = httpx.AsyncClient(timeout=TIMEOUT, verify=_authorities(ca_file), http2=True, event_hooks=hooks)
     off = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
     GraphClientFactory.create_with_default_middleware(client=http, options={**options, **off})
     bearer = Bearer(sign_in, urlsplit(base_url).hostname or "")
     adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(bearer), client=http)
     adapter.base_url = base_url
     return http, GraphServiceClient(request_adapter=adapter)
+
+
+async def _patient_with_writes(request: httpx.Request) -> None:
+    """Let a write's answer take its time; what bounds it is the attempt, in :meth:`M365Client.write`."""
+    if request.method != "GET":
+        request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
 
 
 @lru_cache(maxsize=4)

@@ -23,8 +23,6 @@ from connectors.net import Guard, Resolver, system_resolver
 
 CONNECT_S = 15.0
 COMMAND_S = 60.0
-# After the message a server may take its time; the attempt's deadline bounds it in any case.
-MESSAGE_S = 240.0
 # An attempt with less time left is not begun; an answer must be written down before the deadline.
 LEAST_S, MARGIN_S = 5.0, 1.0
 NETWORK = (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError)
@@ -70,15 +68,16 @@ class MailClient:
             async with asyncio.timeout(left), self._session("send") as server:
                 await self._envelope(server, recipients)
                 handed_over = True
-                await self._data(server, raw, message_id)
+                await self._data(server, raw, message_id, left)
         except TimeoutError as error:
             if handed_over:
                 raise errors.lost("The message", error, message_id) from None
             raise Retryable("The mail server was too slow; nothing was sent.", code="deadline") from None
 
-    async def _data(self, server: aiosmtplib.SMTP, raw: bytes, message_id: str) -> None:
+    async def _data(self, server: aiosmtplib.SMTP, raw: bytes, message_id: str, left_s: float) -> None:
         try:
-            await server.data(raw, timeout=MESSAGE_S)
+            # A server may take its time over a message: only the attempt bounds it.
+            await server.data(raw, timeout=left_s)
         except aiosmtplib.SMTPResponseException as error:
             raise errors.answered(error, "The message was not taken", errors.CONTENT) from None
         except NETWORK as error:

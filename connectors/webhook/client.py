@@ -15,7 +15,7 @@ from connectors.webhook.config import WebhookConfig
 from connectors.webhook.signature import EVENT, ID, SIGNATURE, TIMESTAMP, sign
 
 PING = "opsloom.ping"
-TIMEOUT_S = 30.0
+PING_S = 30.0
 # An attempt with less time left is not begun.
 LEAST_S = 2.0
 MOST_ANSWER = 16 * 1024
@@ -39,17 +39,17 @@ class WebhookClient:
 
     async def ping(self, message_id: str) -> None:
         """A message that asks for nothing but an answer. Raises what the answer means."""
-        await self._post(PING, message_id, message({"ping": True}, PING, message_id), TIMEOUT_S, write=False)
+        await self._post(PING, message_id, message({"ping": True}, PING, message_id), PING_S, write=False)
 
     async def send(self, event: str, body: bytes, attempt: Attempt) -> int:
-        """One message, sent once and never after the attempt's deadline. Gives the status of the answer.
+        """One message, sent once, and awaited until the attempt's deadline. Gives the status of the answer.
 
         Raises OutcomeUnknown where it was sent and no clear answer came.
         """
         left = (attempt.deadline - self._now()).total_seconds()
         if left < LEAST_S:
             raise Retryable("Too little time was left for this attempt; nothing was sent.", code="deadline")
-        return (await self._post(event, attempt.key, body, min(TIMEOUT_S, left), write=True)).status
+        return (await self._post(event, attempt.key, body, left, write=True)).status
 
     async def aclose(self) -> None:
         await self._web.aclose()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import psycopg
 import pytest
 
 from app.core.errors import Invalid
@@ -22,6 +24,7 @@ from tests.engine.kit import (
     wait_for_question,
     wait_until,
 )
+from tests.servers import TestStack
 
 Json = dict[str, Any]
 PEOPLE = ["anna", "bea", "caro"]
@@ -263,4 +266,52 @@ async def test_a_question_for_one_item_holds_up_no_other(m365: Sandbox, runner: 
     assert (first.title, second.title) == ("a?", "b?")
     for asked in (second, first):
         await approvals.decide(tenant.approver, asked.id, decision="approve", seal=asked.seal, mfa=True)
+    assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
+
+
+CHOSEN = {"id": "chosen", "type": "flow.condition", "params": {"expression": "item != 'bea'"}, "_port": "true"}
+GIVES = {"id": "gives", "type": "flow.transform", "params": {"values": {"name": "{{ item }}"}}}
+
+
+async def ended(document: Json, inputs: Json | None = None) -> Any:
+    """The run of a workflow that needs no platform, once it is over."""
+    tenant = await make_tenant(NO_POLICY)
+    flow = await tenant.publish(document)
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", inputs=inputs)
+    return await wait_for(tenant.engineer, run_id)
+
+
+@pytest.mark.parametrize("on_item_error", ["stop", "collect"])
+async def test_an_item_that_skipped_the_step_of_the_result_gives_null(on_item_error: str, runner: Worker) -> None:
+    each = for_each(CHOSEN, GIVES, result="steps.gives.output.name", on_item_error=on_item_error)
+    run = await ended(chain("Skipped", each, inputs=LIST), {"names": PEOPLE})
+    assert (run.state, run.reason) == ("succeeded", None)
+    assert outputs(run)["each"] == {"results": ["anna", None, "caro"], "failed": [], "count": 3}
+
+
+async def test_a_result_that_cannot_be_worked_out_is_collected(runner: Worker) -> None:
+    each = for_each(GIVES, result="int(steps.gives.output.name)", on_item_error="collect")
+    run = await ended(chain("Collected", each, inputs=LIST), {"names": ["7", "bea"]})
+    assert (run.state, run.reason) == ("succeeded", None)
+    assert outputs(run)["each"]["results"] == [7, None]
+    (failed,) = outputs(run)["each"]["failed"]
+    assert (failed["index"], failed["error"]["remedy"]) == (1, "Rejected")
+
+
+async def test_what_a_later_rule_refuses_still_runs_where_it_is_stored(web: TestStack, runner: Worker) -> None:
+    document = chain("Stored", for_each(noop("in")), noop("after"), inputs=LIST)
+    tenant = await make_tenant(NO_POLICY)
+    idle = {"timeout_s": 60, "retry": {"attempts": 3}}
+    with pytest.raises(Invalid) as refused:
+        await tenant.publish({**document, "nodes": [{**document["nodes"][0], **idle}, document["nodes"][1]]})
+    assert {(one.code, one.field) for one in refused.value.problems} == {
+        ("retry_without_effect", "retry"),
+        ("timeout_without_effect", "timeout_s"),
+    }
+    flow = await tenant.publish(document)
+    with psycopg.connect(web.superuser_dsn, autocommit=True) as link:
+        settings = "document = jsonb_set(document, '{nodes,0}', document #> '{nodes,0}' || %s::jsonb)"
+        link.execute(f"UPDATE workflow_versions SET {settings} WHERE workflow_id = %s", (json.dumps(idle), flow.id))
+    assert (await workflows.publish(tenant.engineer, flow.id, version=flow.version)).document["nodes"][0]["timeout_s"]
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", inputs={"names": PEOPLE})
     assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"

@@ -427,6 +427,37 @@ class TestAgain:
         with pytest.raises(Stale):
             await runs.again(tenant.engineer, plan.id, nodes=["ask"])
 
+    async def test_one_key_is_one_run(self, m365: Sandbox, runner: Worker) -> None:
+        tenant, run_id = await begun(m365, look(), update("A"))
+        await wait_for(tenant.engineer, run_id)
+
+        async def again(**asked: Any) -> UUID:
+            return await runs.again(tenant.engineer, run_id, **{"nodes": ["step"], "idempotency_key": "k", **asked})
+
+        first, second = await asyncio.gather(again(), again())
+        assert first == second == await again()
+        for other in ({"nodes": ["look"]}, {"mode": "apply"}, {"outputs": {"look": {}}}):
+            with pytest.raises(Stale) as refused:
+                await again(**other)
+            assert refused.value.code == "idempotency_other"
+        assert await again(idempotency_key="l") != first
+
+    @pytest.mark.parametrize("only", ["look", "step"])
+    async def test_a_run_of_one_step_is_run_again_as_that(self, only: str, m365: Sandbox, runner: Worker) -> None:
+        tenant = await make_tenant(NO_POLICY)
+        await tenant.connect(m365)
+        flow = await tenant.publish(chain("One of three", look(), update("A"), noop("end")))
+        started = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", only_node=only)
+        first = await wait_for(tenant.engineer, started)
+        assert first.state == "succeeded", first.reason
+        with pytest.raises(Invalid) as refused:
+            await runs.again(tenant.engineer, first.id, nodes=["end"])
+        assert [(one.code, one.field) for one in refused.value.problems] == [("only_that_step", "nodes")]
+        again = await runs.again(tenant.engineer, first.id, nodes=[only], mode="apply")
+        run = await wait_for(tenant.engineer, again)
+        assert run.state == "succeeded", run.reason
+        assert states(run) == {"look": "skipped", "step": "skipped", "end": "skipped", only: "succeeded"}
+
     async def test_a_run_that_was_taken_back_is_not_gone_on_with(self, m365: Sandbox, runner: Worker) -> None:
         m365.control.fault("error", writes=True, status=400, code="Request_BadRequest", operation="PATCH")
         tenant, run_id = await begun(m365, CREATE, AFTER)

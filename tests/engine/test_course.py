@@ -322,3 +322,26 @@ async def test_a_plan_awaits_a_platform_no_longer_than_the_step_may_take(
     m365.control.fault("slow", writes=False, seconds=8, path="(?i)liam", times=None)
     run = await wait_for(tenant.engineer, await runs.start(tenant.engineer, workflow=flow.id, mode="plan"))
     assert (run.state, run.reason and run.reason["code"]) == ("failed", "timeout")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"type": "flow.condition", "params": {"expression": "int(inputs.age) > 17"}},
+        {"type": "flow.wait", "params": {"mode": "moment", "moment": "{{ inputs.age }}"}},
+    ],
+    ids=["condition", "wait"],
+)
+async def test_a_flow_step_is_tried_again_as_what_it_is(node: Json, runner: Worker) -> None:
+    retry = {"attempts": 3, "delay_s": 0.05, "on": ["Rejected"]}
+    ages = {"type": "object", "properties": {"age": {"type": "string"}}}
+    step = {"id": "step", **node, "retry": retry, "on_error": "branch"}
+    document = chain("Tried again", step | {"_port": "error"}, noop("after"), inputs=ages)
+    tenant = await make_tenant(NO_POLICY)
+    flow = await tenant.publish(document)
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", inputs={"age": ""})
+    run = await wait_for(tenant.engineer, run_id)
+    tried = next(each for each in run.steps if each.node == "step")
+    assert (tried.state, tried.attempt) == ("failed", 3), tried.error
+    assert {event["error"]["code"] for event in tried.attempts} == {tried.error["code"]}
+    assert tried.error["code"] != "internal"

@@ -168,3 +168,25 @@ async def test_a_worker_that_dies_sets_it_once(m365: Sandbox, relay: Relay) -> N
     run = await wait_for(tenant.engineer, run.id)
     assert (run.state, seen(run)) == ("succeeded", "Lyon")
     assert await variables_of(tenant) == {"office": "Kyiv"}
+
+
+def holding(kind: str, params: Json, *steps: Json) -> Json:
+    body = {key: value for key, value in chain("", *steps).items() if key != "name"}
+    return {"id": "holds", "type": kind, "params": params, "body": body}
+
+
+async def test_a_round_ends_with_the_variables_as_it_has_left_them(runner: Worker) -> None:
+    tenant = await tenant_with({"done": False})
+    params = {"until": "client.done == true", "result": "client.done", "max_rounds": 3}
+    again = holding("flow.repeat_until", params, set_to(True, "done"))
+    run = await done(tenant, chain("Rounds", again))
+    (output,) = [step.output for step in run.steps if step.node == "holds"]
+    assert (run.state, output) == ("succeeded", {"rounds": 1, "met": True, "result": True}), run.reason
+
+
+async def test_an_item_ends_with_the_variables_as_it_has_left_them(runner: Worker) -> None:
+    tenant = await tenant_with({"office": "Bonn"})
+    params = {"items": ["Lyon", "Kyiv"], "limit": 1, "result": "client.office"}
+    run = await done(tenant, chain("Items", holding("flow.for_each", params, set_to("{{ item }}"))))
+    (output,) = [step.output for step in run.steps if step.node == "holds"]
+    assert (run.state, output["results"]) == ("succeeded", ["Lyon", "Kyiv"]), run.reason

@@ -175,6 +175,29 @@ async def test_a_passing_fault_is_no_answer(m365: Sandbox, runner: Worker) -> No
     assert (await wait_for(tenant.engineer, run.id)).state == "succeeded"
 
 
+async def test_a_refused_look_is_tried_again_as_another_look(m365: Sandbox, runner: Worker) -> None:
+    m365.control.fault("error", writes=False, status=403, code="Authorization_RequestDenied", times=2, path="(?i)liam")
+    retry = {"attempts": 4, "delay_s": 0.1, "on": ["AuthFailed"]}
+    tenant, run = await started(with_timeout(until("found.account_enabled", every_s=3600) | {"retry": retry}), m365)
+    run = await wait_for(tenant.engineer, run.id)
+    assert states(run) == {"wait": "succeeded", "after": "succeeded", "late": "skipped"}
+    told = step(run).attempts
+    assert [event["kind"] for event in told] == ["waiting", "failed", "waiting", "failed", "waiting", "succeeded"]
+    waits = [event["what"] for event in told if event["kind"] == "waiting"]
+    assert len({(what["since"], what["deadline"]) for what in waits}) == 1
+
+
+async def test_a_look_that_is_refused_too_often_fails_with_what_was_said(m365: Sandbox, runner: Worker) -> None:
+    m365.control.fault(
+        "error", writes=False, status=403, code="Authorization_RequestDenied", times=None, path="(?i)liam"
+    )
+    retry = {"attempts": 2, "delay_s": 0.1, "on": ["AuthFailed"]}
+    tenant, run = await started(with_timeout(until("found.account_enabled") | {"retry": retry}), m365)
+    run = await wait_for(tenant.engineer, run.id)
+    assert (run.state, run.reason and run.reason["remedy"]) == ("failed", "AuthFailed")
+    assert step(run).attempt == 2
+
+
 async def test_a_wait_in_one_branch_holds_up_no_other(m365: Sandbox, runner: Worker) -> None:
     document = chain("Branches", wait(amount=1, unit="days"))
     document["nodes"].append(DISABLE)

@@ -10,10 +10,12 @@ import sys
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
+from app.core.errors import Stale
 from app.core.ids import new_id
-from app.services import auth, workflows
+from app.services import auth, runs, workflows
 from tests.servers import TestStack
 from tests.stack.people import World, sign_in
 
@@ -51,13 +53,57 @@ async def test_starts_at_the_same_moment_are_one(http, world: World, token: str,
     assert again.json()["id"] == answers[0].json()["id"]
 
 
-@pytest.mark.parametrize("other", [{"inputs": {"a": "2"}}, {"mode": "apply"}, {"rows": [{"a": "1"}]}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"inputs": {"a": "2"}},
+        {"inputs": {}},
+        {"mode": "apply"},
+        {"rows": [{"a": "1"}]},
+        {"version": 1},
+        {"only_node": "a"},
+        {"priority": "low"},
+    ],
+    ids=str,
+)
 async def test_the_key_of_another_start_is_refused(http, world: World, token: str, flow: str, other: Any) -> None:
     body = {"workflow": flow, "idempotency_key": f"k-{new_id()}", "inputs": {"a": "1"}}
     first = await post(http, world, token, body)
     refused = await post(http, world, token, {**body, **other})
     assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_other")
     assert refused.json()["params"]["run"] == first.json()["id"]
+
+
+@pytest.mark.parametrize("rows", [[{"a": "1"}], [{"a": "1"}, {"a": "3"}]], ids=["fewer", "others"])
+async def test_the_key_of_another_table_is_refused(http, world: World, token: str, flow: str, rows: Any) -> None:
+    body = {"workflow": flow, "idempotency_key": f"k-{new_id()}", "rows": [{"a": "1"}, {"a": "2"}]}
+    first = await post(http, world, token, body)
+    assert first.status_code == 201
+    refused = await post(http, world, token, {**body, "rows": rows})
+    assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_other")
+
+
+async def test_another_plan_is_another_start(web: TestStack, world: World, flow: str) -> None:
+    owner, key = await world.context("owner"), f"k-{new_id()}"
+    made = [await runs.start(owner, workflow=flow, inputs={"a": "1"}) for _ in range(2)]
+    with psycopg.connect(web.superuser_dsn, autocommit=True) as link:
+        link.execute("UPDATE runs SET state = 'succeeded', finished_at = now() WHERE id = ANY(%s)", (made,))
+    first, other = made
+    started = await runs.start(owner, workflow=flow, mode="apply", plan=first, idempotency_key=key)
+    assert await runs.start(owner, workflow=flow, mode="apply", plan=first, idempotency_key=key) == started
+    with pytest.raises(Stale) as refused:
+        await runs.start(owner, workflow=flow, mode="apply", plan=other, idempotency_key=key)
+    assert refused.value.code == "idempotency_other"
+
+
+async def test_a_run_of_before_digests_is_compared_by_what_it_is_about(web: TestStack, world: World, flow: str) -> None:
+    owner, key = await world.context("owner"), f"k-{new_id()}"
+    first = await runs.start(owner, workflow=flow, inputs={"a": "1"}, idempotency_key=key)
+    with psycopg.connect(web.superuser_dsn, autocommit=True) as link:
+        link.execute("UPDATE runs SET extra = extra - 'asked' WHERE id = %s", (first,))
+    assert await runs.start(owner, workflow=flow, inputs={}, idempotency_key=key) == first
+    with pytest.raises(Stale):
+        await runs.start(owner, workflow=flow, inputs={"a": "2"}, idempotency_key=key)
 
 
 async def test_the_command_line_knows_the_key(web: TestStack, world: World, token: str, flow: str) -> None:

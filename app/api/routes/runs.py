@@ -167,7 +167,8 @@ async def resume(ctx: InClient, run_id: UUID) -> RunView:
 @router.post("/{run_id}/again", status_code=201)
 async def again(ctx: InClient, run_id: UUID, body: Again) -> RunView:
     """Start a run of the same version that begins at some steps and keeps what came before; gives that run."""
-    started = await runs.again(ctx, run_id, nodes=body.nodes, outputs=body.outputs, mode=body.mode)
+    given = body.model_dump(include={"nodes", "outputs", "mode", "idempotency_key"})
+    started = await runs.again(ctx, run_id, **given)
     return await runs.get(ctx, started)
 
 

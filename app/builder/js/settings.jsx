@@ -101,6 +101,9 @@ function Join({ node, incoming, disabled, set }) {
   );
 }
 
+// A setting that could do nothing on such a step is shown only where a document has it already: to take it away.
+const isTried = (info) => !(info?.body || info?.asks_people);
+
 export function StepSettings({ node, info }) {
   const text = useText();
   const { actions } = useBuilder();
@@ -114,8 +117,8 @@ export function StepSettings({ node, info }) {
     <div className="ob-settings">
       {own.map((problem, i) => <div key={i} className="os-callout" data-colour="red"><Icon name="circle-alert" size={15} /><span>{text.say(problem)}</span></div>)}
       <OnError {...shared} />
-      <Retry {...shared} />
-      <NumberField label={text("builder.timeout")} unit={text("builder.seconds")} value={node.timeout_s} placeholder={String(info?.timeout_s ?? 300)} min={1} max={2592000} disabled={!canWrite} onKeep={(number) => set(["timeout_s"], number)} help={text("builder.timeout_help")} />
+      {isTried(info) || node.retry ? <Retry {...shared} /> : null}
+      {isTried(info) || node.timeout_s != null ? <NumberField label={text("builder.timeout")} unit={text("builder.seconds")} value={node.timeout_s} placeholder={String(info?.timeout_s ?? 300)} min={1} max={2592000} disabled={!canWrite} onKeep={(number) => set(["timeout_s"], number)} help={text("builder.timeout_help")} /> : null}
       <Join {...shared} incoming={incoming} />
       <label className="os-check"><input type="checkbox" checked={node.disabled ?? false} disabled={!canWrite} onChange={() => actions.toggle([node.id])} />{text("builder.disabled")}</label>
       <label className="os-field">

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from app.core.errors import Problem
-from app.engine.core.document import Excess, excess
+from app.engine.core.document import DEFAULT_PORT, Excess, excess
 from app.engine.core.events import StepKept, event_from_json
 from app.engine.core.graph import Graph, GraphNode
+from app.engine.core.inputs import check_inputs
 from app.engine.core.schema_check import value_problems
 from app.engine.core.state import NodeState, RunState
+from app.engine.core.templates import holds_template
 from app.engine.core.values import UNKNOWN_KEY
 
 Json = Mapping[str, Any]
@@ -28,7 +31,8 @@ def kept_steps(graph: Graph, state: RunState, start: Collection[str], edited: Js
 
     What stands in ``start`` runs anew, and so does what had not ended well, and everything downstream of either.
     ``edited`` are outputs that a person wrote: those steps are kept whatever became of them, unless they run anew
-    because of what is upstream of them. Where that makes the run leave by another way, what follows runs anew.
+    because of what is upstream of them. They are left by the way that was taken; one that failed is now left by its
+    usual way, and what follows runs anew.
     """
     drawn = _drawn(graph)
     anew = 0  # nodes whose descendants run anew, one bit each
@@ -53,11 +57,30 @@ def _drawn(graph: Graph) -> frozenset[str]:
 
 def _kept(node: GraphNode, was: NodeState, edited: Json) -> StepKept | None:
     if node.id in edited:
-        return StepKept(node.id, output=edited[node.id], port=node.info.ports[0], edited=True)
+        return StepKept(node.id, output=_completed(node, edited[node.id]), port=_way_out(node, was), edited=True)
     stopped = was.state == "failed" and was.port is None
     if was.state not in ("succeeded", "failed", "skipped") or stopped:
         return None
     return StepKept(node.id, output=was.output, port=was.port, state=was.state, error=was.error)
+
+
+def _way_out(node: GraphNode, was: NodeState) -> str:
+    """The port that the step left by, or its usual one where it failed."""
+    return was.port if was.state == "succeeded" and was.port in node.info.ports else node.info.ports[0]
+
+
+def _completed(node: GraphNode, output: Any) -> Any:
+    """An answer to a form as the form itself would have given it: null for what was left out."""
+    fields = _form_fields(node)
+    return check_inputs(fields, output)[0] if fields is not None else output
+
+
+def _form_fields(node: GraphNode) -> Json | None:
+    """The JSON schema of the answers that the node asks for, where it is written out."""
+    fields = node.node.params.get(node.info.output_from) if node.info.output_from else None
+    if not isinstance(fields, Mapping) or holds_template(fields):
+        return None
+    return {"additionalProperties": False, **fields, "type": "object"}
 
 
 def edit_problems(graph: Graph, state: RunState, start: Collection[str], edited: Json) -> list[Problem]:
@@ -73,7 +96,7 @@ def _edit_problems(graph: Graph, state: RunState, start: Collection[str], name: 
     if name in start:
         message = f"{name} is where the run begins: it makes its own output."
         return [Problem("edit_of_start", message, field=field, node=name)]
-    if len(node.info.ports) > 1:
+    if node.info.ports_from is not None or node.info.ports[0] != DEFAULT_PORT:
         message = f"{name} decides which way the run goes. Begin at it instead of writing its output."
         return [Problem("edit_of_decision", message, field=field, node=name)]
     if state.node(name).state not in ("succeeded", "failed"):
@@ -88,10 +111,19 @@ def _value_problems(node: GraphNode, output: Any, field: str) -> list[Problem]:
     if _speaks_of_unknowns(output):
         message = f"An output cannot have a field called {UNKNOWN_KEY}: it stands for a value that nobody knows yet."
         return [Problem("edit_of_unknown", message, field=field, node=node.id)]
+    fields = _form_fields(node)
+    if fields is not None:
+        return [_of_form(problem, node) for problem in check_inputs(fields, output, field)[1]]
     schema = node.info.output_schema or {"type": "object", "properties": {}}
     if node.info.open_output is not None or node.info.output_from is not None:
         schema = {"type": "object"}
     return value_problems(output, schema, schema, field, node.id)
+
+
+def _of_form(problem: Problem, node: GraphNode) -> Problem:
+    if problem.code == "unknown_field":
+        problem = replace(problem, message=f"The form has no field called {(problem.field or '').rpartition('.')[2]}.")
+    return replace(problem, node=node.id)
 
 
 def _speaks_of_unknowns(value: Any) -> bool:

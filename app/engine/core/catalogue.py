@@ -50,7 +50,7 @@ class StepInfo:
     (the port) and ``when`` (a bare expression that is true or false). ``polls``: it looks with a read action until
     something is so. A parameter whose schema has ``x-when`` ([other, value]) counts only where the other one has that
     value. ``output_from`` names the parameter that is the JSON schema of the output. ``field_words`` are the
-    words of fields of its changes that are no parameters.
+    words of fields of its changes that are no parameters. ``asks_people``: it waits for what somebody answers.
     """
 
     id: str
@@ -79,10 +79,17 @@ class StepInfo:
     polls: Polls | None = None
     output_from: str | None = None
     field_words: Mapping[str, Words] = field(default_factory=dict)
+    asks_people: bool = False
 
     @property
     def writes(self) -> bool:
         return self.effect == "write"
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether ``retry`` and ``timeout_s`` mean anything: what fails inside a body is tried again there, people
+        answer once, and neither is a call that could be cut off."""
+        return self.body is None and not self.asks_people
 
     def ports_with(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The ways out of a step with these parameters, without ``error``."""
@@ -142,6 +149,7 @@ class StepInfo:
             "output_from": self.output_from,
             "polls": self.polls.as_json() if self.polls else None,
             "field_words": {name: dict(words) for name, words in self.field_words.items()},
+            "asks_people": self.asks_people,
         }
 
 

@@ -99,7 +99,15 @@ def _expanded(state: RunState, event: e.StepExpanded) -> RunState:
     graph = state.graph.laid_out(place, count, event.first, unknown=event.unknown)
     layout = graph.layouts[-1]
     params = event.params if event.params is not None else now.params
-    node = replace(now, state="running", attempt=now.attempt or 1, params=params, maybe=is_maybe(state, place))
+    node = replace(
+        now,
+        state="running",
+        attempt=now.attempt or 1,
+        params=params,
+        maybe=is_maybe(state, place),
+        retry_at=None,
+        waiting_for=None,
+    )
     started, fresh = min(event.limit or count, count), count * layout.size
     body = Body(tuple(event.items), event.limit, event.collect, Vector.of([layout.size] * count), started, started)
     state = replace(
@@ -121,7 +129,7 @@ def _failed(state: RunState, event: e.StepFailed) -> RunState:
     # Zero where it was held back before its first try.
     attempt = event.attempt if event.attempt is not None else max(now.attempt, 1)
     if event.retry_at is not None:
-        what = {"kind": "retry", "at": event.retry_at}
+        what = {"kind": "retry", "at": event.retry_at, **_interrupted_wait(now)}
         node = replace(
             now, state="waiting", attempt=attempt, error=event.error, retry_at=event.retry_at, waiting_for=what
         )
@@ -145,6 +153,13 @@ def _failed(state: RunState, event: e.StepFailed) -> RunState:
     if on_error == "stop":
         return replace(closed(state, place, node), failed=state.failed or event.node)
     return settled(state, graph_node, node, port)
+
+
+def _interrupted_wait(node: NodeState) -> dict[str, Any]:
+    """What a step that looks until something is so was waiting for, under ``wait``: its next try is another look."""
+    what = node.waiting_for or {}
+    wait = what if what.get("kind") == "until" else what.get("wait")
+    return {"wait": wait} if wait else {}
 
 
 def _skipped(state: RunState, event: e.StepSkipped) -> RunState:

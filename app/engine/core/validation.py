@@ -14,6 +14,7 @@ from app.engine.core.checking import LOOP, ExpressionChecker, Surroundings, Upst
 from app.engine.core.concurrency import key_problems
 from app.engine.core.document import Document, Node
 from app.engine.core.forms import form_problems
+from app.engine.core.idle import as_stored, idle_problems
 from app.engine.core.params import inner_problems, param_problems
 from app.engine.core.schema_check import schema_problem
 from app.engine.core.structure import bare_graph, body_of, structure_problems, within
@@ -55,6 +56,7 @@ def _node_problems(around: Surroundings, connections: Mapping[str, str] | None) 
             yield from _connection_problems(node, info, connections)
             yield from param_problems(node, info, checker)
             yield from form_problems(node, info)
+            yield from idle_problems(node, info)
             if info.body is not None and node.body is not None:
                 yield from _body_problems(node, info, around, connections)
 
@@ -72,7 +74,9 @@ def _body_problems(
         return
     inside = _inside(body, node, info, around)
     yield from (within(node.id, problem) for problem in _shadowing(inside))
-    yield from (within(node.id, problem) for problem in _node_problems(inside, connections))
+    inner = _node_problems(inside, connections)
+    # A sub-workflow is a stored version of another document: who draws this one cannot mend it here.
+    yield from (within(node.id, one) for one in (as_stored(inner) if info.body == "workflow" else inner))
     # What the step gives is worked out when its body is done: every step inside has been by then.
     at_end = ExpressionChecker(replace(inside, upstream=lambda _earlier, _later: True))
     yield from inner_problems(node, info, at_end)

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from app.engine.core.document import Document
-from app.engine.core.graph import Graph
+from app.engine.core.graph import Graph, Layout
 from app.engine.core.moves import is_maybe
 from app.engine.core.state import RunState
 from app.engine.core.values import Unknown, with_unknowns
@@ -28,12 +28,29 @@ def variables_at(found: Json, state: RunState, node: str, *, planning: bool = Fa
 
     Steps of other branches do not: whether they are done by then would be chance.
     """
-    setters = setters_of(state.graph)
-    if not setters:
+    if not setters_of(state.graph):
         return found
     reader = state.graph.nodes[node].index
-    sure = not is_maybe(state, reader)
-    done = [p for p in setters if state.states[p].state == "succeeded" and _is_before(state.graph, p, reader)]
+    return _seen(found, state, reader, state.completed, sure=not is_maybe(state, reader), planning=planning)
+
+
+def variables_after(found: Json, state: RunState, layout: Layout, iteration: int, *, planning: bool = False) -> Json:
+    """The client's variables as they are when an iteration ends: what was set until its last step was done counts."""
+    if not setters_of(state.graph):
+        return found
+    last = max(layout.places(iteration), key=lambda place: state.states[place].done)
+    sure = not (layout.unknown or state.states[layout.owner].maybe)
+    return _seen(found, state, last, state.states[last].done, sure=sure, planning=planning)
+
+
+def _seen(found: Json, state: RunState, reader: int, until: int, *, sure: bool, planning: bool) -> Json:
+    """The variables with what the steps before ``reader`` have set that were the ``until``-th to be done, or earlier.
+
+    ``sure``: the reader runs for certain, so while planning it cannot count on what perhaps runs.
+    """
+    states = state.states
+    before = [p for p in setters_of(state.graph) if states[p].state == "succeeded" and states[p].done <= until]
+    done = [p for p in before if _is_before(state.graph, p, reader)]
     values = dict(found)
     for place in sorted(done, key=lambda p: state.states[p].done):
         name = state.graph.by_index[place].node.params.get("name")

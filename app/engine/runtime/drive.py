@@ -158,7 +158,7 @@ class Drive:
                 self._spawn(self._graph.nodes[command.node])
         if flow:
             await self._flow.decide_all(flow)
-            self._start_due()
+            await self._start_due()
         return None
 
     def _give_up(self, name: str) -> None:
@@ -187,7 +187,7 @@ class Drive:
             task.result()
         if behind in done:
             await self._journal.settle()
-        self._start_due()
+        await self._start_due()
 
     def _next_try_s(self) -> float | None:
         """Seconds until a step is to be tried again or looked after, None where none is. What has begun does not
@@ -200,12 +200,19 @@ class Drive:
         times += [at for name, at in self._waits.times().items() if name not in begun]
         return max(0.0, (min(times) - self._performer.now()).total_seconds()) if times else None
 
-    def _start_due(self) -> None:
+    async def _start_due(self) -> None:
         state = self._journal.state
         if not state.waiting or self._stopping or state.stopping or state.paused:
             return
-        for start in due(self._journal.state, self._performer.now()):
-            self._spawn(self._graph.nodes[start.node])
+        flow: list[StartStep] = []
+        for start in due(state, self._performer.now()):
+            node = self._graph.nodes[start.node]
+            if self._stage.kind(node) == "flow":
+                flow.append(start)
+            else:
+                self._spawn(node)
+        if flow:
+            await self._flow.decide_all(flow)
         for name in self._waits.ripe():
             if self._waits.sleeps(name):
                 self._waits.wake(name)
@@ -247,7 +254,7 @@ class Drive:
                 self._spawn(self._graph.by_index[place], recovering=True)
         for name in await self._people.heed(record):
             self._spawn(self._graph.nodes[name])
-        self._start_due()
+        await self._start_due()
 
     def _heed_pause(self, record: Record) -> None:
         """Pause, or go on: what counts is how it was asked last, however often that was."""
@@ -268,7 +275,7 @@ class Drive:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._nudged.wait()
-            self._start_due()
+            await self._start_due()
             return False
         await self._give_back(wait_s)
         return True

@@ -21,7 +21,7 @@ from app.engine.core.state import RunState
 from app.engine.core.transitions import fold
 from app.engine.core.undo import not_undoable, undo_graph
 from app.engine.core.values import Scope, contains_unknown, scope_at, to_json
-from app.engine.core.variables import variables_at
+from app.engine.core.variables import variables_after, variables_at
 from app.engine.runtime.bindings import Backward, Binding, Forward
 from app.engine.runtime.clients import Clients
 from app.engine.runtime.compiled import graph_of
@@ -172,8 +172,8 @@ class Stage:
         return answer
 
     def _iteration(self, state: RunState, layout: Layout, number: int, *, planning: bool) -> Iteration:
-        around = self._around(self.record.client["variables"], planning=planning)
-        scope = scope_after(around, state, layout, number, planning=planning)
+        client = variables_after(self.record.client["variables"], state, layout, number, planning=planning)
+        scope = scope_after(self._around(client, planning=planning), state, layout, number, planning=planning)
         return Iteration(layout.first + number, failure_of(state, layout, number), lambda text: evaluate(text, scope))
 
     def reader(self, node: GraphNode) -> ReadAction[Any, Any]:

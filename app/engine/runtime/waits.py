@@ -47,11 +47,16 @@ class Waits:
     _next: dict[str, datetime] = field(default_factory=dict)
 
     def begin(self, node: GraphNode, answer: Sleep | Poll) -> None:
-        """Let a step wait, from now on by the database's clock."""
+        """Let a step wait, from now on by the database's clock. A wait whose last look failed goes on: it began when it
+        began, and its deadline stands."""
         now = self.performer.now()
+        interrupted = self._what(node.id).get("wait")
+        self._next.pop(node.id, None)
         if isinstance(answer, Sleep):
             at = answer.until or now + timedelta(seconds=answer.seconds or 0.0)
             what = {"kind": "time", "at": at.isoformat(), "output": to_json(answer.output), "port": answer.port}
+        elif interrupted:
+            what = {**interrupted, "at": now.isoformat()}
         else:
             what = {
                 "kind": "until",

@@ -10,10 +10,12 @@ import structlog
 from app.core.clock import utcnow
 from app.engine.core.planned import Plan, summary
 from app.engine.core.seal import differences
+from app.engine.core.state import RunState
 from app.engine.core.transitions import fold
 from app.engine.runtime.aftermath import aftermath
 from app.engine.runtime.batch import BatchWalk
 from app.engine.runtime.batch_rows import dropping
+from app.engine.runtime.compiled import graph_of
 from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import cancelled, ended, finish
@@ -28,6 +30,7 @@ from app.engine.runtime.planner import Patience, PlanAgain, Planner, seal_of
 from app.engine.runtime.record import Record, StoredPlan, parse_record
 from app.engine.runtime.slots import LOOK_AGAIN_S, leave, rule_of, take
 from app.engine.runtime.stage import Stage, error_json
+from app.engine.runtime.store import Audit
 from app.engine.runtime.trouble import OURS, is_away
 from app.engine.runtime.wave import WaveWalk
 
@@ -132,11 +135,26 @@ class RunWalk:
         patch: Json = {"state": "failed", "reason": reason, "started": True, "finished": True}
         patch["extra"] = {"faults": 0}
         parameters = self._engine.store.parameters(self._claim, (), patch, {"done": True})
-        work = [*aftermath(record, None, "failed", reason), *ended(record, "failed", reason)] if record else []
+        work: list[Audit] = []
+        if record:
+            reached = await self._reached(record)
+            work = [*aftermath(record, reached, "failed", reason), *ended(record, "failed", reason)]
         if record and record.kind == "batch":
             work.insert(0, dropping(record))
         await self._engine.store.commit_with(self._claim, parameters, work)
         self._engine.announcer.announce(self._claim.client_id, self._claim.run_id, 0, "failed")
+
+    async def _reached(self, record: Record) -> RunState | None:
+        """What the run had come to, steps of its last walk included: what they did is taken back where the workflow
+        says so. None where its history cannot be told."""
+        try:
+            latest = await self._engine.store.load(self._claim) or record
+            return fold(graph_of(latest.document), latest.events, latest.only_node, latest.kept)
+        except OURS:
+            raise
+        except Exception:
+            log.warning("run.history_unreadable", exc_info=True)
+            return None
 
     async def _walk(self, record: Record, stage: Stage) -> None:
         try:

@@ -86,6 +86,7 @@ class Approval(FlowStep[ApprovalParams]):
     summary = Text("Wait until somebody says yes or no.", "Attend que quelqu’un dise oui ou non.")
     icon = "user-check"
     ports = ("approved", "denied")
+    asks_people = True
     Params = ApprovalParams
     Output = ApprovalOutput
 

@@ -170,7 +170,7 @@ class FlowStep(ABC, Generic[P]):
     ``open_output`` names the parameter whose keys are its output's fields; ``expressions`` are the parameters that are
     a bare expression, with the type it must have; ``ports_from`` names the parameter whose cases are ways out too;
     those in ``inner`` see the steps of the step's body; ``polls`` names those of a read action that it looks with,
-    ``output_from`` the one that is the JSON schema of the output.
+    ``output_from`` the one that is the JSON schema of the output. ``asks_people``: it waits for an answer.
     """
 
     id: ClassVar[str]
@@ -190,6 +190,7 @@ class FlowStep(ABC, Generic[P]):
     inner: ClassVar[tuple[str, ...]] = ()
     polls: ClassVar[Polls | None] = None
     output_from: ClassVar[str | None] = None
+    asks_people: ClassVar[bool] = False
     Params: ClassVar[type[Params]]
     Output: ClassVar[type[Output]] = NoOutput
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from app.engine.core.faults import ExpressionError
 from app.engine.core.values import Unknown
 from app.engine.steps.base import Answer, BodyStep, Decision, Expand, Iteration, View
 from connectors.base import Output, Params, Text, param
@@ -38,9 +39,10 @@ class ForEachParams(Params):
     result: str | None = param(
         "Result of an item",
         "Résultat d’un élément",
-        help_en="An expression over the steps inside, such as steps.create.output.id. Empty: no results are kept.",
-        help_fr="Une expression sur les étapes intérieures, par exemple steps.create.output.id. Vide : aucun résultat "
-        "n’est gardé.",
+        help_en="An expression over the steps inside, such as steps.create.output.id; null for an item that skipped "
+        "the step. Empty: no results are kept.",
+        help_fr="Une expression sur les étapes intérieures, par exemple steps.create.output.id ; null pour un élément "
+        "qui a sauté l’étape. Vide : aucun résultat n’est gardé.",
         default=None,
         widget="expression",
         max_length=4096,
@@ -79,7 +81,24 @@ class ForEach(BodyStep[ForEachParams]):
     def finish(self, params: ForEachParams, iterations: Sequence[Iteration], view: View) -> Answer:
         if isinstance(params.items, Unknown):
             return Decision(output=Unknown(f"steps.{view.node}.output"))
-        expression = params.result
-        results = [None if one.error or not expression else one.evaluate(expression) for one in iterations]
-        failed = [{"index": one.index, "error": dict(one.error)} for one in iterations if one.error]
+        ended = [(one.index, *_result(params, one)) for one in iterations]
+        failed = [{"index": index, "error": dict(error)} for index, _, error in ended if error]
+        results = [result for _, result, _ in ended]
         return Decision(output={"results": results, "failed": failed, "count": len(iterations)})
+
+
+def _result(params: ForEachParams, one: Iteration) -> tuple[Any, Mapping[str, Any] | None]:
+    """What an item gives, and the error where it gives none. Raises ExpressionError unless errors are collected.
+
+    The steps of every item are done by now, so one item's result must not cost the others' theirs.
+    """
+    if one.error or not params.result:
+        return None, one.error
+    try:
+        return one.evaluate(params.result), None
+    except ExpressionError as error:
+        if error.code == "no_output":
+            return None, None  # the step that would give it was skipped for this item
+        if params.on_item_error == "stop":
+            raise
+        return None, error.as_json()

@@ -92,6 +92,7 @@ class Form(FlowStep[FormParams]):
     icon = "file-text"
     ports = ("next", "timeout")
     output_from = "fields"
+    asks_people = True
     Params = FormParams
 
     def decide(self, params: FormParams, view: View) -> Answer:

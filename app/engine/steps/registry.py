@@ -106,6 +106,7 @@ def flow_info(step: FlowStep[Any]) -> StepInfo:
         inner=step.inner,
         polls=step.polls,
         output_from=step.output_from,
+        asks_people=step.asks_people,
     )
 
 

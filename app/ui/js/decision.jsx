@@ -6,7 +6,7 @@ import { useText } from "./i18n.js";
 import { Icon } from "./icons.jsx";
 import { Seal } from "./plan.jsx";
 import { Ago } from "./time.jsx";
-import { useAsked } from "./waiting.jsx";
+import { Reminded, useAsked } from "./waiting.jsx";
 
 /** What has been answered so far. */
 export function Said({ decisions }) {
@@ -138,17 +138,6 @@ export function SoFar({ approval }) {
   if (approval.count < 2) return null;
   const said = approval.decisions.filter((one) => one.decision === "approve").length;
   return <b className="os-figures" data-so-far={said}>{text("approval.so_far", { said, count: approval.count })}</b>;
-}
-
-/** That those who are asked were reminded, and when. */
-export function Reminded({ at }) {
-  const text = useText();
-  if (!at) return null;
-  return (
-    <span>
-      {text("approval.reminded")} <Ago at={at} />
-    </span>
-  );
 }
 
 /** Who asked whom, and until when. */

@@ -3,13 +3,14 @@ import { useEffect } from "react";
 import { Link, useParams } from "react-router";
 import { given } from "./address.js";
 import { StateBadge, Tag } from "./badges.jsx";
-import { ApprovalFacts, Decision, Reminded, Said, SoFar, Why } from "./decision.jsx";
+import { ApprovalFacts, Decision, Said, SoFar, Why } from "./decision.jsx";
 import { Empty, Skeleton } from "./feedback.jsx";
 import { useText } from "./i18n.js";
 import { Icon } from "./icons.jsx";
 import { PlanView } from "./plan.jsx";
 import { ChangeCounts } from "./plan_counts.jsx";
 import { Ago } from "./time.jsx";
+import { Reminded } from "./waiting.jsx";
 
 const BESIDE = "(min-width: 768px)";
 

@@ -12,6 +12,17 @@ export function useAsked() {
   return ({ people = [], roles = [] }) => ({ anyOf: people.length ? people : roles.map((role) => text(`role.${role}`)) });
 }
 
+/** That those who are asked were reminded, and when. */
+export function Reminded({ at }) {
+  const text = useText();
+  if (!at) return null;
+  return (
+    <span>
+      {text("approval.reminded")} <Ago at={at} />
+    </span>
+  );
+}
+
 function Until({ what, title }) {
   const text = useText();
   return (
@@ -79,7 +90,11 @@ function OneForm({ form, problem, busy, onAnswer }) {
         <p className="os-small os-muted">
           {text("wait.form", { who: asked(form) })} <Ago at={form.asked_at} />
         </p>
-        {form.deadline ? <p className="os-small">{text("wait.deadline", { when: text.when(form.deadline) })}</p> : null}
+        {form.deadline ? (
+          <p className="os-small">
+            {text("wait.deadline", { when: text.when(form.deadline) })} <Reminded at={form.reminded_at} />
+          </p>
+        ) : null}
         {mine?.code && !mine.errors?.length ? (
           <div className="os-callout" data-colour="red" role="alert">
             <Icon name="circle-alert" />

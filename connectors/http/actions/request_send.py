@@ -90,6 +90,18 @@ class BodyParams(TargetParams):
 class SendParams(AnswerParams, BodyParams):
     """In the order of a form: where, what, and what is made of the answer."""
 
+    # What was sent cannot be asked for again: unless the author says otherwise it is awaited as long as the step may
+    # take, so that a slow answer is no lost one.
+    timeout_s: float | None = param(  # type: ignore[assignment]
+        "Seconds to wait",
+        "Secondes d’attente",
+        default=None,
+        ge=1,
+        le=3600,
+        help_en="Left empty: as long as the step's time limit, 300 s unless it says otherwise.",
+        help_fr="Si c’est vide : aussi longtemps que le délai de l’étape, 300 s sauf indication contraire.",
+    )
+
 
 class SendRequest(WriteAction[HttpClient, SendParams]):
     """Acts every time. While planning nothing is asked: what a request would do is known to the API alone."""

@@ -198,3 +198,13 @@ async def test_an_unknown_instance_is_not_found(bench: Bench) -> None:
     with pytest.raises(NotFound) as missing:
         await bench.client.read("describe_instances", InstanceIds=["i-0123456789abcdef0"])
     assert missing.value.field == "instance"
+
+
+async def test_a_write_is_awaited_longer_than_a_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.aws.session.READ_TIMEOUT_S", 1)
+    planned = await bench.plan("aws.instance.run", RUN)
+    bench.sandbox.control.fault("slow", writes=True, seconds=1.5)
+    action = bench.action("aws.instance.run")
+    applied = await action.apply(bench.client, action.Params(**RUN), planned.change, new_attempt(action))
+    assert applied.change.kind == "create"
+    assert not applied.adopted

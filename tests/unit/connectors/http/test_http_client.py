@@ -458,3 +458,23 @@ async def test_a_value_that_cannot_be_sent_is_refused_while_planning(data: Any) 
     with pytest.raises(Rejected) as refused:
         await send(client(Network(lambda _: reply())), data=data)
     assert (refused.value.code, refused.value.field) == ("value_unsendable", "data")
+
+
+@pytest.mark.parametrize(("given", "least", "most"), [({}, 590, 600), ({"timeout_s": 5}, 5, 5)])
+async def test_what_was_sent_is_awaited_as_long_as_the_step_may_take(
+    given: dict[str, Any], least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, waits = client(Network(lambda _: reply())), []
+    make = found._web.send
+
+    async def noted(*args: Any, timeout_s: float, **more: Any) -> Any:
+        waits.append(timeout_s)
+        return await make(*args, timeout_s=timeout_s, **more)
+
+    monkeypatch.setattr(found._web, "send", noted)
+    action, typed = SendRequest(), SendRequest.Params(url="https://api.example.com/x", **given)
+    planned = await action.plan(found, typed, None)  # type: ignore[arg-type]
+    await action.apply(found, typed, planned.change, new_attempt(action, seconds=600))
+    await get(found)
+    assert least <= waits[0] <= most
+    assert waits[1] == 30, "what only looks may ask again"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiosmtplib
 import pytest
 from pydantic import SecretStr
 
@@ -154,3 +155,16 @@ async def test_a_host_called_like_a_setting_is_a_host() -> None:
         with pytest.raises(AddressRefused):
             await send(MailClient(uuid4(), config, environment, resolver=Names(["127.0.0.1"])))
         assert simulator.journal.read() == []
+
+
+async def test_a_server_may_take_its_time_over_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, data = [], aiosmtplib.SMTP.data
+
+    async def noted(self: aiosmtplib.SMTP, *args: Any, timeout: float, **more: Any) -> Any:  # noqa: ASYNC109
+        waits.append(timeout)
+        return await data(self, *args, timeout=timeout, **more)
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "data", noted)
+    with post() as (_, port):
+        await send(client(port), seconds=600)
+    assert 590 < waits[0] <= 600

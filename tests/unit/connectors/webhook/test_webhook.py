@@ -19,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 from connectors.base import Environment
 from connectors.errors import AuthFailed, NotFound, OutcomeUnknown
 from connectors.testing import Sandbox, new_attempt, sandbox_of
+from connectors.web import Web
 from connectors.webhook.actions.message_send import SendMessage
 from connectors.webhook.client import WebhookClient
 from connectors.webhook.config import WebhookConfig
@@ -171,3 +172,18 @@ def test_a_wrong_setting_is_refused(given: dict[str, Any]) -> None:
 def test_a_wrong_event_is_refused(event: str) -> None:
     with pytest.raises(ValidationError):
         SendMessage.Params(event=event)
+
+
+async def test_an_answer_is_awaited_as_long_as_the_step_may_take(
+    receiver: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, make = [], Web.send
+
+    async def noted(self: Web, *args: Any, timeout_s: float, **more: Any) -> Any:
+        waits.append(timeout_s)
+        return await make(self, *args, timeout_s=timeout_s, **more)
+
+    monkeypatch.setattr(Web, "send", noted)
+    receiver.reset()
+    await send(receiver, attempt=new_attempt(SendMessage(), seconds=600))
+    assert 590 < waits[0] <= 600

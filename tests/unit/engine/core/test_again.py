@@ -149,6 +149,45 @@ def test_what_cannot_be_edited(name, code):
     assert problem.code == code
 
 
+FIELDS = {"properties": {"size": {"type": "integer"}, "why": {"type": "string"}}, "required": ["size"]}
+FORM = {"type": "flow.form", "params": {"title": "How large?", "fields": FIELDS}}
+WAIT = {"type": "flow.wait", "params": {"amount": 1}}
+WAITED = {"timed_out": True, "found": {"id": 1}}
+
+
+@pytest.mark.parametrize(
+    ("node", "answered", "output", "kept"),
+    [
+        (FORM, StepSucceeded("q", {"size": 1, "why": None}), {"size": 2}, ("next", {"size": 2, "why": None})),
+        (WAIT, StepSucceeded("q", WAITED, port="timeout"), WAITED | {"found": 2}, ("timeout", WAITED | {"found": 2})),
+        (WAIT, StepFailed("q", ERROR), WAITED, ("next", WAITED)),
+    ],
+    ids=["a form", "a wait that was left by its deadline", "a wait that failed"],
+)
+def test_an_edited_step_is_left_by_the_way_that_was_taken(node, answered, output, kept):
+    drawn = graph("q>b q.timeout>c", q=node)
+    was = fold(drawn, [answered])
+    assert edit_problems(drawn, was, ["b", "c"], {"q": output}) == []
+    (event,) = kept_steps(drawn, was, ["b", "c"], {"q": output})
+    assert ((event.port, event.output), event.edited) == (kept, True)
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "field"),
+    [
+        ({"size": "large"}, "wrong_type", "outputs.q.size"),
+        ({"why": "so"}, "missing_field", "outputs.q.size"),
+        ({"size": 1, "more": 1}, "unknown_field", "outputs.q.more"),
+        ([], "wrong_type", "outputs.q"),
+    ],
+)
+def test_an_edited_answer_is_one_that_the_form_takes(output, code, field):
+    drawn = graph("q>b", q=FORM)
+    (problem,) = edit_problems(drawn, fold(drawn, [StepSucceeded("q", {"size": 1})]), ["b"], {"q": output})
+    assert (problem.code, problem.field, problem.node) == (code, field, "q")
+    assert "workflow" not in problem.message
+
+
 def test_only_kept_steps_are_read_back():
     assert restored(stored([StepKept("a", {"id": "1"})])) == (StepKept("a", {"id": "1"}),)
     with pytest.raises(ValueError, match="kept"):

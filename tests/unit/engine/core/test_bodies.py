@@ -269,3 +269,9 @@ def test_undo_takes_back_what_was_done_inside():
     done = [StepSucceeded(name, {}, change) for name in ("e[0].x", "e[1].x", "e[1].y", "e[0].y")]
     state = fold(each(), [*laid_out(), *done, did("e"), StepSucceeded("z", {}, change)])
     assert undo_graph(state).order == ("z", "e[0].y", "e[1].y", "e[1].x", "e[0].x")
+
+
+def test_a_body_laid_out_at_the_second_try_waits_for_nothing_any_more():
+    failed = StepFailed("e", ERROR, retry_at="2030-01-01T00:00:00+00:00")
+    holder = fold(each(), [did("a"), failed, StepExpanded("e", (1, 2))]).node("e")
+    assert (holder.state, holder.retry_at, holder.waiting_for, holder.attempt) == ("running", None, None, 1)

@@ -8,6 +8,7 @@ from app.core.errors import Invalid
 from app.engine.core.document import SCHEMA, parse_document
 from app.engine.core.events import StepSucceeded
 from app.engine.core.graph import compile_graph
+from app.engine.core.idle import as_stored
 from app.engine.core.validation import validate
 from app.engine.steps import registry
 from tests.unit.engine.build import CATALOGUE, CONDITION, document, graph, states, walk
@@ -84,6 +85,15 @@ def after(expression):
     return {"a": create(), "b": create(user="{{ " + expression + " }}")}
 
 
+def loop(**settings):
+    body = {"schema": "opsloom/workflow@1", "nodes": [{"id": "in", "type": "flow.noop"}], "edges": []}
+    return {"type": "flow.for_each", "params": {"items": [1]}, "body": body, **settings}
+
+
+def ask(remind_hours=None, **settings):
+    return {"type": "flow.approval", "params": {"title": "Go on?", "remind_hours": remind_hours}, **settings}
+
+
 DOUBLING = "{{ ['ab']" + ".map(x, x + x)" * 30 + " }}"
 NESTED = "(" * 40 + "'x'" + ")" * 40
 TRANSFORMED = {"t": {"type": "flow.transform", "params": {"values": {"x": 1}}}, "b": condition("steps.t.output.y == 1")}
@@ -144,6 +154,11 @@ BAD = [
         {"if": {**CONDITION, "on_error": "continue"}},
         "cannot_continue if on_error",
     ),
+    ("a loop that is tried again", "a>l", {"l": loop(retry={"attempts": 3})}, "retry_without_effect l retry"),
+    ("a loop with a time limit", "a>l", {"l": loop(timeout_s=60)}, "timeout_without_effect l timeout_s"),
+    ("a question that is tried again", "a>q", {"q": ask(retry={"attempts": 2})}, "retry_without_effect q retry"),
+    ("a question with a time limit", "a>q", {"q": ask(timeout_s=60)}, "timeout_without_effect q timeout_s"),
+    ("a reminder of no deadline", "a>q", {"q": ask(remind_hours=2)}, "remind_without_deadline q params.remind_hours"),
     ("a join of more than there are", "a>b", {"b": {"join": 3}}, "bad_join b join"),
     ("a step that nothing leads to", "a>b", {"lost": {}}, "unreachable lost edges"),
 ]
@@ -152,6 +167,24 @@ BAD = [
 @pytest.mark.parametrize(("edges", "nodes", "problem"), [c[1:] for c in BAD], ids=[c[0] for c in BAD])
 def test_is_refused(edges, nodes, problem):
     assert [" ".join(told) for told in found(edges, **nodes)] == [problem]
+
+
+def test_what_takes_effect_passes():
+    policy = {"retry": {"attempts": 3}, "timeout_s": 60}
+    once = {"retry": {"attempts": 1}}
+    assert found("a>w w>l", a=policy, w={"type": "flow.wait", "params": {"amount": 1}, **policy}, l=loop(**once)) == []
+    deadline = {"title": "Go on?", "deadline_hours": 8, "remind_hours": 2}
+    assert found("a>q", a={}, q={"type": "flow.approval", "params": deadline}) == []
+
+
+def test_what_is_stored_already_is_only_told():
+    drawn = document("a>l", a={}, l=loop(timeout_s=60))
+    (problem,) = as_stored(validate(drawn, CATALOGUE))
+    assert (problem.code, problem.severity) == ("timeout_without_effect", "warning")
+    inner = document("a>l", a={}, l=loop(timeout_s=60)).as_json()
+    outer = document("s", s={"type": "flow.workflow", "params": {"workflow": "x"}, "body": inner})
+    (problem,) = validate(outer, CATALOGUE)
+    assert (problem.node, problem.code, problem.severity) == ("s.l", "timeout_without_effect", "warning")
 
 
 def messages(edges, **nodes):
