@@ -19,6 +19,7 @@ from app.engine.runtime.wave import HELD
 from app.services import clients, workflow_checks, workflow_versions
 from app.services.clients import ClientView
 from app.services.run_rules import slots_of
+from app.services.start_documents import plan_to_follow
 
 Json = dict[str, Any]
 
@@ -51,6 +52,8 @@ async def _hold(ctx: Context, head: Run, client: ClientView, origin: WorkflowVer
     inside.require("run.plan" if head.mode == "plan" else "run.start")
     document = parse_document(origin.document)
     async with tenant_session(inside) as session:
+        if planned:
+            await plan_to_follow(session, inside, planned)
         await workflow_checks.require_valid(session, inside, document)
         version = await _copy(session, ctx, inside, document, origin)
         (slot,) = await slots_of(session, inside, document, [(None, head.inputs)])
