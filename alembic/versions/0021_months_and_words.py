@@ -1,4 +1,5 @@
-"""A month of history is made also where the default partition holds some of it, and no month keeps another from it."""
+"""A month of history is made also where the default partition holds some of it, and no month keeps another from it; of
+many words of a run those of its label and its error are kept."""
 
 from pathlib import Path
 
@@ -13,10 +14,12 @@ _SQL = Path(__file__).resolve().parents[1] / "sql"
 
 
 def upgrade() -> None:
-    _execute((_SQL / "0021" / "partitions.sql").read_text())
+    for name in ("partitions", "words"):
+        _execute((_SQL / "0021" / f"{name}.sql").read_text())
 
 
 def downgrade() -> None:
+    _execute((_SQL / "0018" / "words.sql").read_text())
     former = (_SQL / "0001" / "partitions.sql").read_text()
     function = former[former.index("CREATE FUNCTION doors.maintain_partitions(") :]
     _execute(function.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
