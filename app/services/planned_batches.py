@@ -13,6 +13,7 @@ from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.session import tenant_session
 from app.services.hands import handed_on
+from app.services.start_documents import plan_to_follow, require_plan_kept
 from app.services.start_keys import Asked, by_key, once
 from app.services.start_storing import queue
 
@@ -21,17 +22,18 @@ async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str 
     """Queue the batch whose plan the run ``plan`` is, and give its id.
 
     Every row is planned again; where one differs from what was planned, the whole batch waits for somebody to agree.
-    Raises Stale for what is not a finished plan of a batch, or is the plan of an undo.
+    Raises Stale for what is not a finished plan of a batch, is the plan of an undo, or has been archived.
     """
     ctx.require("run.start")
     async with tenant_session(ctx) as session:
-        planned = await _planned(session, ctx, plan)
-        rows = await _rows(session, ctx, planned)
-    asked = Asked(planned.workflow_id, "apply", {}, idempotency_key, kind="batch", details={"plan": plan})
+        workflow_id = (await _planned(session, ctx, plan)).workflow_id
+    asked = Asked(workflow_id, "apply", {}, idempotency_key, kind="batch", details={"plan": plan})
 
     async def work(session: AsyncSession) -> UUID:
         if earlier := await by_key(session, ctx, asked):
             return earlier
+        planned = await plan_to_follow(session, ctx, plan)
+        rows = await _rows(session, ctx, planned)
         head = _again(ctx, planned)
         head.extra = {**handed_on(planned), "held_back": planned.extra.get("held_back", []), **asked.kept}
         head.idempotency_key = idempotency_key
@@ -52,8 +54,12 @@ async def _planned(session: AsyncSession, ctx: Context, plan: UUID) -> Run:
 
 
 async def _rows(session: AsyncSession, ctx: Context, planned: Run) -> list[Run]:
+    """Its rows, each a plan of its own, which are not archived until the commit either."""
     query = select(Run).where(Run.client_id == ctx.client_id, Run.parent == planned.id).order_by(col(Run.row_number))
-    return list((await session.exec(query)).all())
+    rows = list((await session.exec(query.with_for_update(read=True))).all())
+    for row in rows:
+        require_plan_kept(row)
+    return rows
 
 
 def _again(ctx: Context, planned: Run, head: Run | None = None) -> Run:

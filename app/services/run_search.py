@@ -1,30 +1,35 @@
 """Finding runs: by how they stand, workflow, time, and words of their label, inputs and errors. Newest first.
 
 Ended runs are found by an index of words; a run that goes on is not in it yet, so the newest of those are looked
-through. A page is filled by bites of candidates, each a look into an index: however common a word, a page costs about
-the same.
+through. A page is filled by bites of candidates, each a look into an index, until it is full or there are no more.
+Where so many runs have a word, and so few of them are what else is asked for, that this takes long, the search is
+refused: a page that is not full is the last one.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Uuid, any_, literal, text
 from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.errors import Invalid, Problem
 from app.core.ids import first_at
 from app.data.models.runs import Run
 from app.data.models.workflows import Workflow
 
 ENDS = frozenset({"succeeded", "failed", "cancelled"})
 LARGEST_PAGE = 500
+# Candidates at once: few at first, since the first are often enough, and then twice as many each time up to the most.
 _BITE = 500
-_MOST_BITES = 20
+_LARGEST_BITE = 8000
+_LONGEST_S = 3.0
 # Of one client at the same time; more than these are not looked through.
 _MOST_OPEN = 5000
 # A beginning that fits more words than these is looked up as one range.
@@ -82,7 +87,10 @@ Found = tuple[Run, str]
 
 
 async def newest_fitting(session: AsyncSession, wanted: Wanted) -> list[Found]:
-    """The newest runs that fit, with their workflows' names."""
+    """The newest runs that fit, with their workflows' names; fewer than ``limit`` only where there are no more.
+
+    Raises Invalid where looking through the runs that have the words takes too long.
+    """
     if not wanted.search.strip():
         return await _rows(session, wanted, col(Run.parent).is_(None))
     words = [row[0] for row in (await _execute(session, _WORDS, search=wanted.search[:500])).all()]
@@ -116,18 +124,34 @@ async def _over(session: AsyncSession, wanted: Wanted, words: list[str]) -> list
     """Ended runs, from the rarest way into the index: its longest word."""
     lead, *others = sorted(words, key=len, reverse=True)
     spellings = await _spellings(session, wanted.client_id, lead)
+    more = [col(Run.outcome).is_not(None), *([_has(others)] if others else [])]
     found: list[Found] = []
-    before = wanted.before or UUID(int=(1 << 128) - 1)
-    for _ in range(_MOST_BITES):
-        ids = await _candidates(session, wanted.client_id, lead, spellings, before)
-        if not ids:
+    first, before = _ids_within(wanted)
+    bite, until = _BITE, time.monotonic() + _LONGEST_S
+    while len(found) < wanted.most:
+        ids = await _candidates(session, wanted.client_id, lead, spellings, before, bite)
+        if ids:
+            # The last of them bounds what is read, should the planner rather go through the runs in their order.
+            among = (col(Run.id) >= ids[-1], col(Run.id) == any_(literal(ids, ARRAY(Uuid))))
+            found += await _rows(session, wanted, *among, *more)
+        if len(ids) < bite or ids[-1] < first:
             break
-        more = [_has(others)] if others else []
-        found += await _rows(session, wanted, col(Run.id).in_(ids), col(Run.outcome).is_not(None), *more)
-        if len(found) >= wanted.most or len(ids) < _BITE:
-            break
-        before = ids[-1]
+        if len(found) < wanted.most and time.monotonic() > until:
+            raise _too_wide()
+        before, bite = ids[-1], min(2 * bite, _LARGEST_BITE)
     return found[: wanted.most]
+
+
+def _ids_within(wanted: Wanted) -> tuple[UUID, UUID]:
+    """The ids between which runs of the wanted time and page are; the second one is not among them."""
+    last = UUID(int=(1 << 128) - 1)
+    until = first_at(wanted.until + _SLACK) if wanted.until else last
+    return first_at(wanted.since - _SLACK) if wanted.since else UUID(int=0), min(until, wanted.before or last)
+
+
+def _too_wide() -> Invalid:
+    message = "Too many runs have these words. Add a longer word, or a time."
+    return Invalid(message, code="search_too_wide", problems=[Problem("search_too_wide", message, field="search")])
 
 
 async def _spellings(session: AsyncSession, client: UUID, lead: str) -> list[str] | None:
@@ -138,9 +162,9 @@ async def _spellings(session: AsyncSession, client: UUID, lead: str) -> list[str
 
 
 async def _candidates(
-    session: AsyncSession, client: UUID, lead: str, spellings: list[str] | None, before: UUID
+    session: AsyncSession, client: UUID, lead: str, spellings: list[str] | None, before: UUID, bite: int
 ) -> list[UUID]:
-    values: dict[str, Any] = {"client": client, "before": before, "bite": _BITE}
+    values: dict[str, Any] = {"client": client, "before": before, "bite": bite}
     if spellings is None:
         rows = await _execute(session, _OF_RANGE, low=lead, high=lead + _LAST, **values)
     else:

@@ -73,7 +73,9 @@ async def list_runs(
     """The client's runs, newest first; rows of a batch are left to :func:`rows_of`, unless there is a ``search``.
 
     ``before`` is the id of the last run of the page before. ``search`` is beginnings of words, all of which a run must
-    have in its label, the values of its inputs, or what it failed of.
+    have in its label, the values of its inputs, or what it failed of. Fewer runs than ``limit`` are the last ones.
+
+    Raises Invalid where so many runs have the words that looking through them takes too long.
     """
     ctx.require("run.read")
     wanted = Wanted(ctx.client_id, state, workflow, mode, kind, search, since, until, before, limit)

@@ -100,11 +100,9 @@ async def from_plan(
 ) -> tuple[Workflow, Document, Run]:
     """What a plan run has planned, and that run. A draft that was planned becomes a version now."""
     flow = await workflow_versions.find(session, ctx, workflow)
-    planned = await session.get(Run, (ctx.client_id, plan_id))
-    if planned is None or planned.mode != "plan" or planned.state != "succeeded" or planned.workflow_id != flow.id:
-        raise Stale("This is not a finished plan of this workflow.", code="plan_unusable")
-    if planned.archived_at is not None:
-        raise Stale("This plan has been archived. Plan again.", code="plan_unusable")
+    planned = await plan_to_follow(session, ctx, plan_id)
+    if planned.workflow_id != flow.id:
+        raise _not_a_plan()
     if planned.kind == "batch":
         raise Stale("This plan is of a whole table. Start it as a batch.", code="plan_of_batch")
     if planned.kind != "run":
@@ -115,6 +113,28 @@ async def from_plan(
         found = await workflow_versions.find_version(session, ctx, flow.id, planned.version)
         return flow, parse_document(found.document), planned
     return flow, parse_document(planned.extra["document"]), planned
+
+
+async def plan_to_follow(session: AsyncSession, ctx: Context, plan_id: UUID) -> Run:
+    """The run of a finished plan. Until the commit it is not archived, and what starts from it keeps it afterwards.
+
+    Raises Stale where there is no such plan, or its steps have been archived.
+    """
+    found = await session.get(Run, (ctx.client_id, plan_id), with_for_update={"read": True})
+    if found is None or found.mode != "plan" or found.state != "succeeded":
+        raise _not_a_plan()
+    require_plan_kept(found)
+    return found
+
+
+def require_plan_kept(planned: Run) -> None:
+    """Raise Stale where a plan has gone to a file: there is nothing to compare with."""
+    if planned.archived_at is not None:
+        raise Stale("This plan has been archived. Plan again.", code="plan_unusable")
+
+
+def _not_a_plan() -> Stale:
+    return Stale("This is not a finished plan of this workflow.", code="plan_unusable")
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
     ctx.require("run.undo")
     check_mode(mode)
     async with tenant_session(ctx) as session:
-        # Shared with nobody who changes it: it is not archived under our hands.
-        first = await session.get(Run, (ctx.client_id, run_id), with_for_update={"read": True})
+        # Until the commit it is not archived, and whoever else asks for its undo waits, and finds ours then.
+        first = await session.get(Run, (ctx.client_id, run_id), with_for_update={"key_share": True})
         if first is None:
             raise Missing("run")
         _require_undoable(first)

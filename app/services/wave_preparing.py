@@ -22,6 +22,7 @@ from app.services import clients, workflow_checks, workflow_versions
 from app.services.clients import ClientView
 from app.services.hands import hands
 from app.services.run_rules import slots_of
+from app.services.start_documents import plan_to_follow
 
 Json = dict[str, Any]
 # A start of which nothing is heard for so long is taken for dead, and the wave goes on with the clients it prepared.
@@ -101,6 +102,8 @@ async def _hold(
     inside.require("run.plan" if head.mode == "plan" else "run.start")
     document = parse_document(origin.document)
     async with tenant_session(inside) as session:
+        if planned:
+            await plan_to_follow(session, inside, planned)
         await workflow_checks.require_valid(session, inside, document, stored=True)
         version = await _copy(session, ctx, inside, document, origin)
         (slot,) = await slots_of(session, inside, document, [(None, head.inputs)])

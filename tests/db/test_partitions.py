@@ -56,6 +56,74 @@ async def test_a_run_of_another_age_still_has_a_place(superuser: Connection, fir
     assert where == "step_events_default"
 
 
+async def _run_of(superuser: Connection, company: Company, moment: datetime) -> str:
+    """A run with two steps, from a clock that says ``moment``."""
+    [run] = await runs(superuser, company, queued=False)
+    ahead = f"{int(moment.timestamp() * 1000):012x}"
+    made = f"{ahead[:8]}-{ahead[8:]}-7000-8000-{new_id().hex[-12:]}"
+    await superuser.execute("UPDATE runs SET id = %s WHERE id = %s", (made, run))
+    await superuser.execute(
+        "INSERT INTO step_events (client_id, run_id, seq, node, kind, payload)"
+        " SELECT %s, %s, n, 'n', 'succeeded', jsonb_build_object('change',"
+        "        jsonb_build_object('kind', 'update', 'target', 'anna')) FROM generate_series(1, 2) n",
+        (company.client_id, made),
+    )
+    return made
+
+
+async def _place(superuser: Connection, run: str) -> list[tuple[str, int]]:
+    cursor = await superuser.execute(
+        "SELECT tableoid::regclass::text, count(*)::int FROM step_events WHERE run_id = %s AND target = 'anna'"
+        " GROUP BY 1",
+        [run],
+    )
+    return await cursor.fetchall()
+
+
+async def test_steps_of_a_clock_that_was_ahead_go_to_their_month(
+    superuser: Connection, connect: Connect, first: Company
+) -> None:
+    later = (datetime.now(UTC) + timedelta(days=31 * 9)).replace(day=15)
+    far = await _run_of(superuser, first, later + timedelta(days=31 * 40))
+    run = await _run_of(superuser, first, later)
+    assert await _place(superuser, run) == [("step_events_default", 2)]
+    scheduler = await connect("scheduler")
+    assert await doors.maintain_partitions(scheduler, 12) > 0
+    assert await _place(superuser, run) == [(f"step_events_{later:%Y_%m}", 2)]
+    assert await _place(superuser, far) == [("step_events_default", 2)]
+    assert await doors.maintain_partitions(scheduler, 12) == 0
+    assert (await prove_rules(superuser)).failures == []
+    part = f"step_events_{later:%Y_%m}"
+    keys = "SELECT count(*) FROM pg_constraint WHERE conrelid = %s::regclass AND contype IN ('f', 'p')"
+    assert await value(superuser, keys, part) == await value(superuser, keys, "step_events_default")
+    indexes = (
+        "SELECT count(*) FROM pg_inherits i JOIN pg_index x ON x.indexrelid = i.inhrelid"
+        " WHERE x.indrelid = %s::regclass"
+    )
+    assert await value(superuser, indexes, part) == await value(superuser, indexes, "step_events_default")
+
+
+async def test_a_month_that_cannot_be_made_keeps_no_other_from_it(superuser: Connection, connect: Connect) -> None:
+    """Its name is taken by a type, which a table would need for its rows."""
+    month = (datetime.now(UTC).replace(day=15) + timedelta(days=30.5 * 15)).replace(day=15)
+    scheduler, told = await connect("scheduler"), list[str]()
+    scheduler.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
+    await superuser.execute(f"CREATE TYPE public.step_events_{month:%Y_%m} AS ENUM ()")
+    made = await doors.maintain_partitions(scheduler, 17)
+    assert made >= 2
+    assert [f"step_events_{month:%Y_%m} is not made" in text for text in told] == [True]
+    await superuser.execute(f"DROP TYPE public.step_events_{month:%Y_%m}")
+    assert await doors.maintain_partitions(scheduler, 17) == 1
+
+
+async def test_a_month_waits_for_nobody(superuser: Connection, connect: Connect) -> None:
+    scheduler, reader = await connect("scheduler"), await connect("superuser")
+    async with reader.transaction():
+        await reader.execute("LOCK TABLE step_events_default IN ACCESS SHARE MODE")
+        assert await doors.maintain_partitions(scheduler, 24) == 0
+    assert await doors.maintain_partitions(scheduler, 24) > 0
+
+
 async def test_there_is_room_for_the_coming_months(superuser: Connection) -> None:
     later = f"step_events_{datetime.now(UTC) + timedelta(days=31):%Y_%m}"
     assert later in {table.name for table in (await read(superuser)).tables}

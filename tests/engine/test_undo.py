@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
 
 from app.core.errors import Stale
@@ -18,11 +21,14 @@ from tests.engine.kit import (
     make_tenant,
     wait_for,
     wait_for_question,
+    wait_until,
     waiting,
 )
+from tests.servers import TestStack
 
 Json = dict[str, Any]
 ZOE, LIAM = "zoe@sandbox.example", "liam.o'connor@sandbox.example"
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 NOOP: Json = {"id": "idle", "type": "flow.noop"}
 
 
@@ -69,6 +75,21 @@ async def test_a_batch_of_which_no_row_did_anything_is_not_undone(m365: Sandbox,
     await approvals.decide(tenant.approver, asked.id, decision="deny", seal=asked.seal, reason="no", mfa=True)
     await wait_for(tenant.engineer, batch_id)
     assert await refused(tenant, batch_id) == "nothing_to_undo"
+
+
+async def test_of_two_undos_at_once_there_is_one(web: TestStack, m365: Sandbox, runner: Worker) -> None:
+    """Both are at the run itself at the same moment."""
+    tenant, first = await done(m365, disable("step", ZOE))
+    with psycopg.connect(web.superuser_dsn) as link, psycopg.connect(web.superuser_dsn, autocommit=True) as watch:
+        link.execute("SELECT FROM runs WHERE id = %s FOR UPDATE", [first.id])
+        asked = [asyncio.create_task(runs.undo(tenant.engineer, first.id)) for _ in range(2)]
+        await asyncio.to_thread(wait_until, lambda: watch.execute(_WAITING).fetchone() == (2,), 30, "both to wait")
+        link.rollback()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    [started] = [one for one in found if isinstance(one, UUID)]
+    [denied] = [one for one in found if isinstance(one, Stale)]
+    assert (denied.code, denied.params) == ("undo_running", {"run": str(started)})
+    await wait_for(tenant.engineer, started)
 
 
 async def test_an_undo_that_failed_half_way_is_finished_by_another(m365: Sandbox, runner: Worker) -> None:

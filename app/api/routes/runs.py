@@ -36,9 +36,11 @@ async def list_runs(
     before: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> list[RunRow]:
-    """The client's runs, newest first. ``before`` is the id of the last run of the page before.
+    """The client's runs, newest first. ``before`` is the id of the last run of the page before; fewer runs than
+    ``limit`` are the last ones.
 
-    ``search`` is beginnings of words of label, inputs or error; with it, the rows of batches are found too.
+    ``search`` is beginnings of words of label, inputs or error; with it, the rows of batches are found too. Where too
+    many runs have the words to look through them all (422, ``search_too_wide``), a longer word or a time narrows it.
     """
     return await runs.list_runs(
         ctx,

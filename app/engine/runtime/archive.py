@@ -14,18 +14,22 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 Json = dict[str, Any]
 SCHEMA = "opsloom/archive@1"
+_READ_BYTES = 1 << 20
+_AS_GZIP = 16 + zlib.MAX_WBITS
 
 
 class ArchiveBusy(Exception):
-    """Another scheduler is writing this month."""
+    """Another scheduler is writing this month, or whether its last part counts is not decided yet."""
 
 
 class ArchiveDamaged(Exception):
@@ -56,28 +60,22 @@ class Month:
         self.manifest["last_runs"] = []
         self._keep()
 
-    def add(self, runs: Iterable[UUID], lines: Iterable[bytes], events: int) -> Json:
-        """Write one part, on the disk when this returns. Gives its entry in the manifest."""
-        ids = [str(run) for run in runs]
-        packed = gzip.compress(b"".join(lines), mtime=0)
+    @contextmanager
+    def part(self) -> Iterator[Part]:
+        """Begin a part behind those that count. Without :meth:`keep` it never counts. Raises OSError."""
         at = self._length()
         with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             file.truncate(at)
             file.seek(at)
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        part = {
-            "offset": at,
-            "bytes": len(packed),
-            "sha256": hashlib.sha256(packed).hexdigest(),
-            "runs": len(ids),
-            "events": events,
-        }
-        self.manifest["parts"].append(part)
-        self.manifest["last_runs"] = ids
+            yield Part(file, at)
+
+    def keep(self, part: Part) -> Json:
+        """Have a part count, on the disk when this returns. Gives its entry in the manifest. Raises OSError."""
+        entry = part.end()
+        self.manifest["parts"].append(entry)
+        self.manifest["last_runs"] = [str(run) for run in part.runs]
         self._keep()
-        return part
+        return entry
 
     def _length(self) -> int:
         parts = self.manifest["parts"]
@@ -98,6 +96,55 @@ class Month:
             os.close(folder)
 
 
+class Part:
+    """One part while it is written: however large it grows, no more of it is in memory than what is added at once.
+
+    ``size`` is in bytes before they are compressed.
+    """
+
+    def __init__(self, file: BinaryIO, at: int) -> None:
+        self._file = file
+        self._at = at
+        self._sha256 = hashlib.sha256()
+        self._packer = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=_AS_GZIP)
+        self.runs: list[UUID] = []
+        self.events = 0
+        self.size = 0
+
+    def add_run(self, run: UUID, line: str) -> None:
+        """Begin a run with its own line of JSON."""
+        self.runs.append(run)
+        self._add(line)
+
+    def add_events(self, lines: Sequence[str]) -> None:
+        """Events of the run that was begun last, each a line of JSON."""
+        self.events += len(lines)
+        for line in lines:
+            self._add(line)
+
+    def end(self) -> Json:
+        """Have all of it on the disk. Gives the part's entry for the manifest."""
+        self._put(self._packer.flush())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return {
+            "offset": self._at,
+            "bytes": self._file.tell() - self._at,
+            "sha256": self._sha256.hexdigest(),
+            "runs": len(self.runs),
+            "events": self.events,
+        }
+
+    def _add(self, line: str) -> None:
+        whole = line.encode() + b"\n"
+        self.size += len(whole)
+        self._put(self._packer.compress(whole))
+
+    def _put(self, packed: bytes) -> None:
+        self._sha256.update(packed)
+        self._file.write(packed)
+
+
 @contextmanager
 def opened(folder: Path, client_id: UUID, month: str) -> Iterator[Month]:
     """The file of a month, for one writer at a time. Raises ArchiveBusy, OSError."""
@@ -116,9 +163,18 @@ def read(folder: Path, client_id: UUID, month: str) -> Iterator[Json]:
     found = Month(folder, client_id, month)
     with (folder / found.name).open("rb") as file:
         for number, part in enumerate(found.manifest["parts"]):
-            file.seek(part["offset"])
-            packed = file.read(part["bytes"])
-            if hashlib.sha256(packed).hexdigest() != part["sha256"]:
+            if _sha256(file, part) != part["sha256"]:
                 raise ArchiveDamaged(f"{found.name}: part {number} is not what the manifest says")
-            for line in gzip.decompress(packed).splitlines():
-                yield json.loads(line)
+            file.seek(part["offset"])
+            with gzip.GzipFile(fileobj=file) as lines:
+                for line in islice(lines, part["runs"] + part["events"]):
+                    yield json.loads(line)
+
+
+def _sha256(file: BinaryIO, part: Json) -> str:
+    found, left = hashlib.sha256(), part["bytes"]
+    file.seek(part["offset"])
+    while left and (some := file.read(min(left, _READ_BYTES))):
+        found.update(some)
+        left -= len(some)
+    return found.hexdigest()

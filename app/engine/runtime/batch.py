@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
+from app.core.errors import Stale
 from app.data.models.runs import Run, RunPlan
 from app.data.repositories import audit
 from app.data.session import tenant_session
@@ -109,6 +110,8 @@ class BatchWalk:
         clients = self._clients.held_to(loaded.agreed_connections)
         stage, moved = Stage(loaded, clients, OwnVariables(self._engine.store, self._claim)), False
         try:
+            if loaded.plan_is_gone:
+                raise Stale("The plan of this row is no longer there. Plan again.", code="plan_gone")
             plan = await Planner(stage, world, patience).plan()
             seal = seal_of(stage, plan)
             if moved := loaded.sealed is not None and loaded.sealed.seal != seal:

@@ -2,21 +2,26 @@
 
 A bite is one transaction: the runs are locked, written to their month's file and to the disk, marked, their steps
 removed through a door, and the audit trail told. A crash before the commit leaves a part in the file whose runs are not
-marked; the next bite takes that part back first. The runs themselves stay, as rows without steps.
+marked; the next bite takes that part back first, once nobody holds those runs: a transaction whose commit nobody heard
+of may still come to its end. The runs themselves stay, as rows without steps.
+
+However large a run is, little of it is in memory at once: its steps go to the file as they are read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import random
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
@@ -24,16 +29,24 @@ from app.core.context import Context, system_actor
 from app.core.ids import created_at, first_at
 from app.data import doors
 from app.data.repositories import audit
-from app.data.session import tenant_session
-from app.engine.runtime.archive import ArchiveBusy, Month, opened
+from app.data.retry import sqlstate
+from app.data.session import CommitUnknown, tenant_session
+from app.engine.runtime.archive import ArchiveBusy, Month, Part, opened
 
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+T = TypeVar("T")
 _RUNS_A_BITE = 50
+# No further run is begun beyond these. A run stays in one part, however large it is.
 _EVENTS_A_BITE = 20_000
+_BYTES_A_BITE = 64 << 20
+# Read at once. An event holds an output of up to 5 MB.
+_EVENTS_A_READ = 8
 # Between two bites, so that what people wait for is served first.
 _PAUSE_S = 0.2
+
+_LOCKED = "55P03"
 
 # Ended long enough ago, and nothing that goes on needs its steps: no undo of it, no run that was sealed by it, follows
 # it or is a row of the same batch.
@@ -47,12 +60,18 @@ SELECT r.id FROM runs r
        SELECT used.id FROM runs o, LATERAL unnest(ARRAY[o.of, o.sealed_plan, o.follows, o.parent]) AS used (id)
         WHERE o.client_id = :client AND o.outcome IS NULL AND used.id IS NOT NULL)
  ORDER BY r.id LIMIT :most FOR NO KEY UPDATE OF r SKIP LOCKED"""
+_NEEDED = """
+SELECT used.id FROM runs o, LATERAL unnest(ARRAY[o.of, o.sealed_plan, o.follows, o.parent]) AS used (id)
+ WHERE o.client_id = :client AND o.outcome IS NULL AND used.id = ANY (:runs)"""
 _RUN = """
-SELECT to_jsonb(r) || jsonb_build_object('plan', (SELECT to_jsonb(p) FROM run_plans p
-                                                   WHERE p.client_id = :client AND p.run_id = :run))
+SELECT jsonb_build_object('run', to_jsonb(r) || jsonb_build_object(
+           'plan', (SELECT to_jsonb(p) FROM run_plans p WHERE p.client_id = :client AND p.run_id = :run)))::text
   FROM runs r WHERE r.client_id = :client AND r.id = :run"""
-_EVENTS = "SELECT to_jsonb(e) FROM step_events e WHERE e.client_id = :client AND e.run_id = :run ORDER BY e.seq"
-_MARKED = "SELECT count(*) FROM runs WHERE client_id = :client AND id = ANY (:runs) AND archived_at IS NOT NULL"
+_EVENTS = """
+SELECT jsonb_build_object('event', to_jsonb(e))::text FROM step_events e
+ WHERE e.client_id = :client AND e.run_id = :run ORDER BY e.seq"""
+_MARKED = "SELECT archived_at IS NOT NULL FROM runs WHERE client_id = :client AND id = ANY (:runs)"
+_MARKED_FOR_CERTAIN = f"{_MARKED} ORDER BY id FOR NO KEY UPDATE NOWAIT"
 _MARK = "UPDATE runs SET archived_at = now(), archive = :file WHERE client_id = :client AND id = ANY (:runs)"
 _CHANGES = """
 INSERT INTO archived_changes (client_id, target, run_id, seq, node, kind, at)
@@ -62,16 +81,37 @@ ON CONFLICT DO NOTHING"""
 
 
 async def keep_history(dsn: str, folder: Path, usual_days: int) -> None:
-    """Archive what is old enough, of every client, and drop the months that are empty then. A month that somebody else
-    writes, or a folder that cannot be written, is left for the next time."""
+    """Archive what is old enough, of every client, and drop the months that are empty then. A client whose history
+    cannot be archived (its month is written by somebody else, the folder is full, a row is not readable) is left for
+    the next time.
+
+    Raises CommitUnknown, sqlalchemy.exc.DBAPIError or psycopg.Error where the connection is lost.
+    """
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
-        for client_id, days in await doors.history_clients(connection, usual_days):
+        clients = await doors.history_clients(connection, usual_days)
+        # In another order each time: a client whose history ends this process must not stand before the same others.
+        for client_id, days in random.sample(clients, len(clients)):
             try:
                 await _archive_client(client_id, folder, utcnow() - timedelta(days=days))
-            except (ArchiveBusy, OSError) as error:
-                log.warning("history.not_archived", client_id=str(client_id), error=type(error).__name__)
+            except Exception as error:
+                log.warning(
+                    "history.not_archived",
+                    client_id=str(client_id),
+                    error=type(error).__name__,
+                    sqlstate=sqlstate(error),
+                )
+                if _is_lost(error):
+                    raise
         if dropped := await doors.drop_empty_partitions(connection):
             log.info("history.months_dropped", dropped=dropped)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the database is away, for every other client too."""
+    if isinstance(error, DBAPIError):
+        unanswered = isinstance(error.orig, psycopg.OperationalError) and sqlstate(error) is None
+        return error.connection_invalidated or unanswered
+    return isinstance(error, CommitUnknown)
 
 
 async def _archive_client(client_id: UUID, folder: Path, until: datetime) -> None:
@@ -102,42 +142,75 @@ async def bite(client_id: UUID, folder: Path, until: datetime) -> int:
 
 
 async def _ripe(session: AsyncSession, **values: Any) -> list[UUID]:
-    return [row[0] for row in (await _execute(session, _RIPE, **values)).all()]
+    """The oldest that may go, locked. Whoever starts from a run locks it too, so that the second look, at what has been
+    started since the first one began, is the last that is needed."""
+    found = await _column(session, _RIPE, **values)
+    needed = set(await _column(session, _NEEDED, client=values["client"], runs=found)) if found else set()
+    return [run for run in found if run not in needed]
 
 
 async def _settle_last(session: AsyncSession, client_id: UUID, file: Month) -> None:
-    """Take the last part back where its runs were never marked: its transaction did not come to its end."""
-    if not file.last_runs:
+    """Take the last part back where its runs were never marked: its transaction did not come to its end.
+
+    Raises ArchiveBusy while it still may: until it has, it holds its runs.
+    """
+    last: Json = {"client": client_id, "runs": file.last_runs}
+    if not file.last_runs or any(await _column(session, _MARKED, **last)):
         return
-    found = await _execute(session, _MARKED, client=client_id, runs=file.last_runs)
-    if found.scalar_one() == 0:
-        await asyncio.to_thread(file.forget_last)
+    try:
+        marked = await _column(session, _MARKED_FOR_CERTAIN, **last)
+    except DBAPIError as error:
+        if sqlstate(error) == _LOCKED:
+            raise ArchiveBusy(f"{file.name}: runs of the last part are held") from error
+        raise
+    if marked and not any(marked):
+        await _in_thread(file.forget_last)
 
 
 async def _write(session: AsyncSession, client_id: UUID, file: Month, ripe: list[UUID]) -> int:
-    lines: list[bytes] = []
-    taken: list[UUID] = []
-    events = 0
-    for run in ripe:
-        whole = (await _execute(session, _RUN, client=client_id, run=run)).scalar_one()
-        steps = [row[0] for row in (await _execute(session, _EVENTS, client=client_id, run=run)).all()]
-        lines += [_line({"run": whole}), *(_line({"event": step}) for step in steps)]
-        taken.append(run)
-        events += len(steps)
-        if events >= _EVENTS_A_BITE:
-            break
-    part = await asyncio.to_thread(file.add, taken, lines, events)
+    with file.part() as part:
+        for run in ripe:
+            await _copy(session, client_id, run, part)
+            if part.events >= _EVENTS_A_BITE or part.size >= _BYTES_A_BITE:
+                break
+        entry = await _in_thread(file.keep, part)
+    taken = part.runs
     await _execute(session, _MARK, client=client_id, runs=taken, file=file.name)
     await _execute(session, _CHANGES, client=client_id, runs=taken)
     dropped = await doors.drop_history(session, taken)
     context = Context(client_id, "", system_actor("scheduler"), "system")
-    details = {"file": file.name, "part": len(file.manifest["parts"]), "dropped": dropped, **part}
+    details = {"file": file.name, "part": len(file.manifest["parts"]), "dropped": dropped, **entry}
     await audit.record(session, context, action="history_archived", target=f"archive:{file.name}", details=details)
     return len(taken)
 
 
-def _line(value: Json) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+async def _copy(session: AsyncSession, client_id: UUID, run: UUID, part: Part) -> None:
+    [line] = await _column(session, _RUN, client=client_id, run=run)
+    await _in_thread(part.add_run, run, line)
+    async for lines in _streamed(session, _EVENTS, client=client_id, run=run):
+        await _in_thread(part.add_events, lines)
+
+
+async def _streamed(session: AsyncSession, statement: str, **values: Any) -> AsyncIterator[list[Any]]:
+    """The one column of a query, a few rows at a time, by a cursor of the server's."""
+    wanted = text(statement).execution_options(yield_per=_EVENTS_A_READ)
+    async with (await session.connection()).stream(wanted, values) as result:
+        async for rows in result.scalars().partitions(_EVENTS_A_READ):
+            yield list(rows)
+
+
+async def _in_thread(work: Callable[..., T], *values: Any) -> T:
+    """Do what blocks, to its end even where we are cancelled: the month must not be let go while it is written."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *values))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise
+
+
+async def _column(session: AsyncSession, statement: str, **values: Any) -> list[Any]:
+    return list((await _execute(session, statement, **values)).scalars().all())
 
 
 async def _execute(session: AsyncSession, statement: str, **values: Any) -> Any:

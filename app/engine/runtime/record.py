@@ -83,6 +83,11 @@ class Record:
         return found
 
     @property
+    def plan_is_gone(self) -> bool:
+        """Whether the plan that the run was started from is no longer there: nobody can tell what was agreed to."""
+        return self.run["sealed_plan"] is not None and self.sealed is None
+
+    @property
     def cancel_asked(self) -> bool:
         return self.run["cancel_requested_at"] is not None
 

@@ -73,6 +73,7 @@ async def keep_time(dsn: str, wake: Wake, serve_triggers: ServeTriggers, archive
     while not stopping.is_set():
         try:
             connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None)
+            connection.add_notice_handler(_told)
             async with connection:
                 await _serve(connection, wake, serve_triggers, Aside(archive), stopping)
         except psycopg.Error as error:
@@ -113,14 +114,31 @@ async def _serve(
 
 async def _lead(connection: psycopg.AsyncConnection, wake: Wake, rounds: int) -> None:
     if rounds % _UPKEEP_EVERY == 0:
-        made = await doors.maintain_partitions(connection)
-        log.info("scheduler.partitions", made=made)
+        await _keep_partitions(connection)
     reaped = await doors.reap_dead_workers(connection)
     timers = await doors.due_timers(connection)
     if reaped.runs:
         log.warning("scheduler.workers_died", workers=reaped.workers, runs=reaped.runs)
     if reaped.runs or timers.promoted:
         await wake()
+
+
+async def _keep_partitions(connection: psycopg.AsyncConnection) -> None:
+    """Make the months to come. What goes wrong there is told, and must not keep the scheduler from all else: steps of a
+    month that is not there have a place."""
+    try:
+        made = await doors.maintain_partitions(connection)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        log.warning("scheduler.partitions_failed", error=type(error).__name__, sqlstate=error.sqlstate)
+    else:
+        log.info("scheduler.partitions", made=made)
+
+
+def _told(notice: psycopg.errors.Diagnostic) -> None:
+    """What a door warns of."""
+    log.warning("scheduler.database_notice", severity=notice.severity_nonlocalized, message=notice.message_primary)
 
 
 async def _fire(connection: psycopg.AsyncConnection, serve_triggers: ServeTriggers) -> bool:

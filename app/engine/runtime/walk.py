@@ -251,9 +251,14 @@ class RunWalk:
         await journal.flush(patch, {"release": True, "delay_s": error.after_s})
 
     async def _agree(self, record: Record, stage: Stage, journal: Journal, plan: Plan) -> StoredPlan | None:
-        """Compare the fresh plan with what was sealed, and ask for what the policy wants."""
+        """Compare the fresh plan with what was sealed, and ask for what the policy wants. A run whose sealed plan is no
+        longer there ends: it must not pass for one that was never sealed."""
         seal = seal_of(stage, plan)
         reference = record.plan or record.sealed
+        if reference is None and record.plan_is_gone:
+            reason = {"code": "plan_gone", "plan": record.run["sealed_plan"]}
+            await finish(self._engine, stage, journal, "failed", reason)
+            return None
         moved = reference is not None and reference.seal != seal
         if moved and reference:
             found = differences(reference.plan.changes, plan.changes)
