@@ -191,7 +191,7 @@ def asking(record: Record, questions: Sequence[Question], seal: str | None, now:
         if any(question.node is None for question in questions):
             await _void_others(session, record, seal)
         for question in questions:
-            row = question.as_row(record, seal, now or utcnow())
+            row = question.as_row(record, seal, now or record.clock.now())
             if await session.get(Approval, (row.client_id, row.id)) is None:
                 session.add(row)
                 details = {"run": str(record.run_id), "reason": question.reason, "node": question.node}

@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 
-from app.core.clock import utcnow
 from app.engine.core.planned import Plan, summary
 from app.engine.core.seal import differences
 from app.engine.core.transitions import fold
@@ -46,7 +45,7 @@ class RunWalk:
     def __init__(self, engine: Engine, taken: Taken) -> None:
         self._engine = engine
         self._claim = taken.claim
-        self._loaded = taken.loaded
+        self._loaded, self._loaded_at = taken.loaded, taken.at
         self._drive: Drive | None = None
         self._planning = Interruptible(taken.claim.wakeups)
         self._stopping = False
@@ -88,7 +87,7 @@ class RunWalk:
     async def _go(self) -> None:
         try:
             loaded, self._loaded = self._loaded, None  # as of the claim; whoever looks again loads it again
-            record = parse_record(loaded) if loaded else await self._engine.store.load(self._claim)
+            record = parse_record(loaded, self._loaded_at) if loaded else await self._engine.store.load(self._claim)
         except OURS:
             raise
         except Exception as error:
@@ -183,7 +182,7 @@ class RunWalk:
             gate=Gate(record),
             vault=self._engine.vault,
             sealed=agreed,
-            skew=record.now - utcnow(),
+            clock=record.clock,
         )
         self._drive = Drive(self._engine, self._claim, stage, journal, performer)
         if self._stopping:
