@@ -17,7 +17,7 @@ from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import cancelled, ended, finish
 from app.engine.runtime.engine import Engine
-from app.engine.runtime.gate import Gate, Question, asking, kept_plan
+from app.engine.runtime.gate import AnsweredMeanwhile, Gate, Question, asking, kept_plan
 from app.engine.runtime.interruptible import Interruptible
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.own import OwnVariables
@@ -110,9 +110,17 @@ class RunWalk:
         except Exception as error:
             if is_away(error):
                 raise
+            if isinstance(error.__cause__, AnsweredMeanwhile):
+                await self._look_again()
+                return
             await self._fault(record, error)
         finally:
             await clients.aclose()
+
+    async def _look_again(self) -> None:
+        """Give the run back, to be loaded anew at once: nothing of what it was to write was written."""
+        queue = {"release": True, "wakeups": self._claim.wakeups, "delay_s": 0}
+        await self._engine.store.commit(self._claim, queue_patch=queue)
 
     async def _fault(self, record: Record, error: Exception) -> None:
         """A defect of ours ended the walk. It is walked again a few times; then the run fails."""
