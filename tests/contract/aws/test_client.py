@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -198,3 +199,15 @@ async def test_an_unknown_instance_is_not_found(bench: Bench) -> None:
     with pytest.raises(NotFound) as missing:
         await bench.client.read("describe_instances", InstanceIds=["i-0123456789abcdef0"])
     assert missing.value.field == "instance"
+
+
+async def test_throttling_that_botocore_waits_out_is_told(sandbox: Sandbox) -> None:
+    """Others must not ask while this call waits. Where AWS names no time, it is as long as botocore waits at most."""
+    told: list[float] = []
+    client = sandbox.connector.open(UUID(int=1), sandbox.config, replace(sandbox.environment, throttled=told.append))
+    await client.account()
+    sandbox.control.fault("throttle", writes=False, retry_after=7)
+    sandbox.control.fault("error", writes=False, status=503, code="RequestLimitExceeded", every=2)
+    assert await client.read("describe_instances")
+    assert told == [7, 2]
+    await client.aclose()
