@@ -416,14 +416,17 @@ class Environment:
     """What the deployment gives every client: endpoint overrides (never from a connection), and the clock.
 
     ``endpoints`` of a platform is a mapping such as ``{"graph": url, "authority": url}``; empty means the vendor's own.
-    ``observe`` is told ``(platform, operation, seconds, outcome)`` after each call to the platform. ``networks`` are
-    the private networks that connections whose address a client chooses may lead to (:mod:`connectors.net`).
+    ``observe`` is told ``(platform, operation, seconds, outcome)`` after each call to the platform. ``throttled`` is
+    told for how many seconds the platform asks to be left alone, as soon as it does, from any thread: a client that
+    waits and asks again by itself would be the only one to know. ``networks`` are the private networks that connections
+    whose address a client chooses may lead to (:mod:`connectors.net`).
     """
 
     endpoints: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] | None = None
     observe: Callable[[str, str, float, str], None] | None = None
     networks: tuple[str, ...] = ()
+    throttled: Callable[[float], None] | None = None
 
 
 class Connector(ABC):

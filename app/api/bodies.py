@@ -235,10 +235,12 @@ class Again(Body):
 
 
 class Settle(Body):
-    """What became of a step whose outcome nobody knows."""
+    """What became of a step whose outcome nobody knows. ``output`` is written by hand: what it gave, where later steps
+    read it."""
 
     node: str
     outcome: Literal["done", "not_done"]
+    output: Json | None = None
 
 
 class Decision(Body):

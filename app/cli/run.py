@@ -1,11 +1,11 @@
-"""run list | show | pause | resume | cancel | undo | retry | again | approve | deny."""
+"""run list | show | pause | resume | cancel | undo | retry | again | settle | approve | deny."""
 
 from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -132,6 +132,39 @@ def _output(text: str) -> tuple[str, Any]:
         return name, jsonlib.loads(value)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not step=JSON", param_hint="--output") from None
+
+
+@app.command()
+def settle(
+    run_id: RunId,
+    client: Client,
+    step: Annotated[str, typer.Option(help="The step whose outcome nobody knows.")],
+    outcome: Annotated[Literal["done", "not_done"], typer.Option(help="What became of it.")],
+    output: Annotated[str, typer.Option(help="What it gave, as JSON, where later steps read it.")] = "",
+    wait: Wait = 300,
+    as_: As = "",
+    json: Json = False,
+) -> None:
+    """Say what became of a step whose outcome nobody knows."""
+    given = _object(output) if output else None
+
+    async def work(ctx: Context) -> UUID:
+        from app.services import runs
+
+        await runs.settle(ctx, run_id, node=step, outcome=outcome, output=given)
+        return run_id
+
+    _then_show(work, client, as_, json, wait)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = jsonlib.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise typer.BadParameter("it is no JSON object", param_hint="--output")
+    return found
 
 
 @app.command()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, Problem, Stale
 from app.core.settings import get_settings
@@ -21,6 +21,7 @@ from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
+from app.engine.runtime.waking import hold_place
 from app.services import auth
 from app.services.run_views import ApprovalView, approval_fields
 
@@ -33,7 +34,7 @@ async def list_approvals(ctx: Context, *, state: str | None = "open", limit: int
     ctx.require("approval.read")
     async with tenant_session(ctx) as session:
         query = (
-            select(Approval, Run, Workflow.name)
+            select(Approval, Run, Workflow.name, func.clock_timestamp())
             .join(Run, (col(Run.client_id) == col(Approval.client_id)) & (col(Run.id) == col(Approval.run_id)))
             .join(
                 Workflow, (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id))
@@ -45,18 +46,18 @@ async def list_approvals(ctx: Context, *, state: str | None = "open", limit: int
         if state:
             query = query.where(Approval.state == state)
         found = (await session.exec(query)).all()
-        decisions = await decisions_of(session, ctx, [approval.id for approval, _, _ in found])
+        decisions = await decisions_of(session, ctx, [approval.id for approval, *_ in found])
         names = await names_in(session)
-    return [_view(ctx, approval, run, name, decisions, names) for approval, run, name in found]
+    return [_view(ctx, approval, run, name, decisions, names, now) for approval, run, name, now in found]
 
 
 async def get(ctx: Context, approval_id: UUID) -> ApprovalView:
     """One approval. Raises Missing."""
     ctx.require("approval.read")
     async with tenant_session(ctx) as session:
-        approval, run, name = await _find(session, ctx, approval_id)
+        approval, run, name, now = await _find(session, ctx, approval_id)
         decisions = await decisions_of(session, ctx, [approval.id])
-        return _view(ctx, approval, run, name, decisions, await names_in(session))
+        return _view(ctx, approval, run, name, decisions, await names_in(session), now)
 
 
 async def decide(
@@ -82,9 +83,9 @@ async def decide(
         await auth.require_step_up(ctx.actor, otp or "")
         mfa = True
     async with tenant_session(ctx) as session:
-        approval, run, name = await _find(session, ctx, approval_id, lock=True)
+        approval, run, name, now = await _find(session, ctx, approval_id, lock=True)
         decisions = await decisions_of(session, ctx, [approval.id])
-        objection = why_not(ctx, approval, decisions)
+        objection = why_not(ctx, approval, decisions, now)
         if objection:
             await _refused(session, ctx, approval, objection)
         elif approval.seal != seal:
@@ -94,8 +95,8 @@ async def decide(
         else:
             await _record(session, ctx, approval, decision, reason, mfa)
             decisions = await decisions_of(session, ctx, [approval.id])
-            await _settle(session, ctx, approval, decisions, decision, reason)
-        view = _view(ctx, approval, run, name, decisions, await names_in(session))
+            await _settle(session, ctx, approval, decisions, decision, reason, now)
+        view = _view(ctx, approval, run, name, decisions, await names_in(session), now)
     if objection == "closed":
         raise Stale("Somebody else has answered this already.", code="approval_closed")
     if objection:
@@ -106,18 +107,19 @@ async def decide(
 async def _may_answer(ctx: Context, approval_id: UUID, seal: str | None) -> bool:
     """Whether an answer now would count, as far as can be seen without the lock."""
     async with tenant_session(ctx) as session:
-        approval, _, _ = await _find(session, ctx, approval_id)
+        approval, _, _, now = await _find(session, ctx, approval_id)
         decisions = await decisions_of(session, ctx, [approval.id])
-        return why_not(ctx, approval, decisions) is None and approval.seal == seal
+        return why_not(ctx, approval, decisions, now) is None and approval.seal == seal
 
 
-def why_not(ctx: Context, approval: Approval, decisions: Sequence[ApprovalDecision]) -> str | None:
-    """Why ``ctx`` may not answer: ``closed``, ``own``, ``author``, ``role``, ``answered``; None where they may.
+def why_not(ctx: Context, approval: Approval, decisions: Sequence[ApprovalDecision], now: datetime) -> str | None:
+    """Why ``ctx`` may not answer ``now``, by the database's clock: ``closed``, ``own``, ``author``, ``role``,
+    ``answered``; None where they may.
 
     An empty list of roles means nobody. Being the only approver changes nothing.
     """
     person, rule = ctx.actor.account_id, approval.rule
-    if approval.state != "open" or (approval.deadline is not None and approval.deadline <= utcnow()):
+    if approval.state != "open" or (approval.deadline is not None and approval.deadline <= now):
         return "closed"
     if person is None:
         return "role"
@@ -152,7 +154,7 @@ def _check_words(decision: str, reason: str) -> None:
 async def _is_own_confirmation(ctx: Context, approval_id: UUID) -> bool:
     """Whether this only confirms that a run goes on, which whoever may start runs may do."""
     async with tenant_session(ctx) as session:
-        approval, _, _ = await _find(session, ctx, approval_id)
+        approval, *_ = await _find(session, ctx, approval_id)
         return bool(approval.rule.get("own"))
 
 
@@ -184,13 +186,14 @@ async def _settle(
     decisions: Sequence[ApprovalDecision],
     decision: str,
     reason: str,
+    now: datetime,
 ) -> None:
     """Close the question when one person said no, or enough said yes, and let the run look."""
     agreed = [d for d in decisions if d.decision == "approve"]
     if decision == "approve" and len(agreed) < approval.rule.get("count", 1):
         return
     approval.state = "denied" if decision == "deny" else "approved"
-    approval.decided_at = utcnow()
+    approval.decided_at = now
     names = await names_in(session)
     people = [{"name": names.get(d.account_id, "")} for d in decisions]
     approval.rule = {**approval.rule, "decided": people, "answer": reason.strip() or None}
@@ -208,15 +211,22 @@ async def _refused(session: AsyncSession, ctx: Context, approval: Approval, obje
 
 async def _find(
     session: AsyncSession, ctx: Context, approval_id: UUID, *, lock: bool = False
-) -> tuple[Approval, Run, str]:
-    query = select(Approval).where(Approval.client_id == ctx.client_id, Approval.id == approval_id)
-    approval = (await session.exec(query.with_for_update() if lock else query)).first()
-    if approval is None:
+) -> tuple[Approval, Run, str, datetime]:
+    """The approval, its run, its workflow's name and the time by the database's clock. Raises Missing."""
+    query = select(Approval, func.clock_timestamp()).where(
+        Approval.client_id == ctx.client_id, Approval.id == approval_id
+    )
+    if lock:
+        await hold_place(session, ctx.client_id, Approval, approval_id)
+        query = query.with_for_update()
+    found = (await session.exec(query)).first()
+    if found is None:
         raise Missing("approval")
+    approval, now = found
     run = await session.get(Run, (ctx.client_id, approval.run_id))
     assert run is not None
     flow = await session.get(Workflow, (ctx.client_id, run.workflow_id))
-    return approval, run, flow.name if flow else ""
+    return approval, run, flow.name if flow else "", now
 
 
 async def decisions_of(session: AsyncSession, ctx: Context, approvals: Sequence[UUID]) -> list[ApprovalDecision]:
@@ -241,8 +251,9 @@ def _view(
     workflow: str,
     decisions: Sequence[ApprovalDecision],
     names: Mapping[UUID, str],
+    now: datetime,
 ) -> ApprovalView:
-    objection = why_not(ctx, approval, decisions)
+    objection = why_not(ctx, approval, decisions, now)
     return ApprovalView(
         **approval_fields(approval, decisions, names),
         may_decide=objection is None,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, func, or_, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, Stale
 from app.core.settings import get_settings
@@ -21,6 +21,7 @@ from app.data.session import after_commit, tenant_session
 from app.engine.core.inputs import check_inputs
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
+from app.engine.runtime.waking import hold_place
 from app.services.approvals import named_or_in_role, names_in
 from app.services.run_views import AnyRun, FormView
 
@@ -33,7 +34,7 @@ async def list_forms(ctx: Context, *, state: str | None = "open", limit: int = 2
     ctx.require("form.read")
     async with tenant_session(ctx) as session:
         query = (
-            select(Form, Run, Workflow.name)
+            select(Form, Run, Workflow.name, func.clock_timestamp())
             .join(Run, (col(Run.client_id) == col(Form.client_id)) & (col(Run.id) == col(Form.run_id)))
             .join(
                 Workflow, (col(Workflow.client_id) == col(Run.client_id)) & (col(Workflow.id) == col(Run.workflow_id))
@@ -46,15 +47,15 @@ async def list_forms(ctx: Context, *, state: str | None = "open", limit: int = 2
             query = query.where(Form.state == state)
         found = (await session.exec(query)).all()
         names = await names_in(session) if found else {}
-    return [_view(ctx, form, run, name, names) for form, run, name in found]
+    return [_view(ctx, form, run, name, names, now) for form, run, name, now in found]
 
 
 async def get(ctx: Context, form_id: UUID) -> FormView:
     """One form. Raises Missing."""
     ctx.require("form.read")
     async with tenant_session(ctx) as session:
-        form, run, name = await _find(session, ctx, form_id)
-        return _view(ctx, form, run, name, await names_in(session))
+        form, run, name, now = await _find(session, ctx, form_id)
+        return _view(ctx, form, run, name, await names_in(session), now)
 
 
 async def answer(ctx: Context, form_id: UUID, *, answer: Mapping[str, Any]) -> FormView:
@@ -65,14 +66,14 @@ async def answer(ctx: Context, form_id: UUID, *, answer: Mapping[str, Any]) -> F
     """
     ctx.require("form.answer")
     async with tenant_session(ctx) as session:
-        form, run, name = await _find(session, ctx, form_id, lock=True)
-        objection = why_not(ctx, form, run)
+        form, run, name, now = await _find(session, ctx, form_id, lock=True)
+        objection = why_not(ctx, form, run, now)
         if objection == "role":
             await _refused(session, ctx, form)
         elif objection is None:
-            await _record(session, ctx, form, answer)
+            await _record(session, ctx, form, answer, now)
         names = await names_in(session)
-        view = _view(ctx, form, run, name, names)
+        view = _view(ctx, form, run, name, names, now)
     if objection == "role":
         raise Forbidden("form.answer", code="form_role")
     if objection is not None:
@@ -80,9 +81,9 @@ async def answer(ctx: Context, form_id: UUID, *, answer: Mapping[str, Any]) -> F
     return view
 
 
-def why_not(ctx: Context, form: Form, run: AnyRun) -> str | None:
-    """Why ``ctx`` may not answer: ``closed`` or ``role``; None where they may."""
-    late = form.deadline is not None and form.deadline <= utcnow()
+def why_not(ctx: Context, form: Form, run: AnyRun, now: datetime) -> str | None:
+    """Why ``ctx`` may not answer ``now``, by the database's clock: ``closed`` or ``role``; None where they may."""
+    late = form.deadline is not None and form.deadline <= now
     if form.state != "open" or late or run.state in _OVER:
         return "closed"
     if ctx.actor.account_id is None or not named_or_in_role(ctx, form.rule) or "form.answer" not in ctx.permissions:
@@ -95,19 +96,21 @@ async def forms_of(session: AsyncSession, ctx: Context, run: AnyRun, name: str) 
     if "form.read" not in ctx.permissions:
         return ()
     found = await session.exec(
-        select(Form).where(Form.client_id == ctx.client_id, Form.run_id == run.id).order_by(col(Form.id))
+        select(Form, func.clock_timestamp())
+        .where(Form.client_id == ctx.client_id, Form.run_id == run.id)
+        .order_by(col(Form.id))
     )
     forms = list(found.all())
     names = await names_in(session) if forms else {}
-    return tuple(_view(ctx, form, run, name, names) for form in forms)
+    return tuple(_view(ctx, form, run, name, names, now) for form, now in forms)
 
 
-async def _record(session: AsyncSession, ctx: Context, form: Form, given: Mapping[str, Any]) -> None:
+async def _record(session: AsyncSession, ctx: Context, form: Form, given: Mapping[str, Any], now: datetime) -> None:
     values, problems = check_inputs(form.questions, given, "answer")
     if problems:
         raise Invalid("Some fields are wrong.", code="answer_invalid", problems=problems)
     form.state, form.answer = "answered", values
-    form.answered_by, form.answered_at = ctx.actor.account_id, utcnow()
+    form.answered_by, form.answered_at = ctx.actor.account_id, now
     session.add(form)
     await session.flush()
     await wake_run(session, ctx.client_id, form.run_id)
@@ -122,26 +125,26 @@ async def _refused(session: AsyncSession, ctx: Context, form: Form) -> None:
     await audit.record(session, ctx, action="form_refused", target=target, outcome="denied", details={"why": "role"})
 
 
-async def _find(session: AsyncSession, ctx: Context, form_id: UUID, *, lock: bool = False) -> tuple[Form, Run, str]:
-    query = select(Form).where(Form.client_id == ctx.client_id, Form.id == form_id)
+async def _find(
+    session: AsyncSession, ctx: Context, form_id: UUID, *, lock: bool = False
+) -> tuple[Form, Run, str, datetime]:
+    """The form, its run, its workflow's name and the time by the database's clock. Raises Missing."""
+    query = select(Form, func.clock_timestamp()).where(Form.client_id == ctx.client_id, Form.id == form_id)
     if lock:
-        # What is late by the database's clock is closed, whatever ours says: the run may have gone on without it.
-        on_time = or_(col(Form.deadline).is_(None), col(Form.deadline) > func.clock_timestamp())
-        late = (await session.exec(select(on_time).where(Form.client_id == ctx.client_id, Form.id == form_id))).first()
-        if late is False:
-            raise Stale("This form has been answered, has run out or was withdrawn.", code="form_closed")
+        await hold_place(session, ctx.client_id, Form, form_id)
         query = query.with_for_update()
-    form = (await session.exec(query)).first()
-    if form is None:
+    found = (await session.exec(query)).first()
+    if found is None:
         raise Missing("form")
+    form, now = found
     run = await session.get(Run, (ctx.client_id, form.run_id))
     assert run is not None
     flow = await session.get(Workflow, (ctx.client_id, run.workflow_id))
-    return form, run, flow.name if flow else ""
+    return form, run, flow.name if flow else "", now
 
 
-def _view(ctx: Context, form: Form, run: AnyRun, workflow: str, names: Mapping[UUID, str]) -> FormView:
-    objection = why_not(ctx, form, run)
+def _view(ctx: Context, form: Form, run: AnyRun, workflow: str, names: Mapping[UUID, str], now: datetime) -> FormView:
+    objection = why_not(ctx, form, run, now)
     return FormView(
         id=form.id,
         run_id=form.run_id,

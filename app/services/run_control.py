@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.context import Context
-from app.core.errors import Stale
+from app.core.errors import Invalid, Problem, Stale
 from app.core.settings import get_settings
 from app.data.models.runs import Run, RunQueue
 from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
+from app.engine.core.again import output_problems
+from app.engine.core.document import canonical
+from app.engine.core.state import RunState
 from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
 from app.services.run_loading import find, past_of
@@ -109,16 +113,45 @@ async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> Non
         await _ask(session, ctx, run, "run_retried", {"nodes": list(nodes)})
 
 
-async def settle(ctx: Context, run_id: UUID, *, node: str, outcome: str) -> None:
-    """Say what became of a step whose outcome nobody knows: ``done`` or ``not_done``."""
+async def settle(
+    ctx: Context, run_id: UUID, *, node: str, outcome: str, output: Mapping[str, Any] | None = None
+) -> None:
+    """Say what became of a step whose outcome nobody knows: ``done`` or ``not_done``.
+
+    ``output`` is what the step gave, for later steps that read it; without it a step that is done gives nothing. It
+    takes the right to draw workflows, and what the policy asks for is asked again before anything more is written.
+    Raises Stale where nothing is unknown, Invalid naming each field of the output that the step cannot have given.
+    """
     ctx.require("run.start")
+    if output is not None:
+        ctx.require("workflow.write")
     async with tenant_session(ctx) as session:
         run, _ = await find(session, ctx, run_id, lock=True)
         if run.state in OVER or outcome not in ("done", "not_done"):
             raise Stale("Nothing is unknown in this run.", code="nothing_to_settle")
-        await _require_steps(session, ctx, run, [node], "node")
-        _request(ctx, run, {"kind": "settle", "node": node, "outcome": outcome})
-        await _ask(session, ctx, run, "step_settled", {"node": node, "outcome": outcome})
+        state = (await past_of(session, ctx, run)).state()
+        require_steps(state, [node], "node")
+        told: Json = {"node": node, "outcome": outcome}
+        request: Json = {"kind": "settle", **told}
+        if output is not None and state is not None:
+            _require_given(state, node, outcome, output)
+            request["output"] = output
+            told["output"] = hashlib.sha256(canonical(output)).hexdigest()
+        _request(ctx, run, request)
+        await _ask(session, ctx, run, "step_settled", told)
+
+
+def _require_given(state: RunState, node: str, outcome: str, output: Mapping[str, Any]) -> None:
+    """Raise Stale or Invalid unless the step is one that nobody knows the outcome of, and may have given ``output``."""
+    if state.node(node).state != "unknown":
+        raise Stale("Nothing is unknown about this step.", code="nothing_to_settle")
+    if outcome != "done":
+        message = f"{node} was not done, so it gave nothing."
+        problems = [Problem("output_of_undone", message, field="output", node=node)]
+    else:
+        problems = output_problems(state.graph.nodes[node], output, "output")
+    if problems:
+        raise Invalid("This is not what the step can have given.", code="outputs_invalid", problems=problems)
 
 
 def _require_going(run: Run) -> None:

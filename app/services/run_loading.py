@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
@@ -243,16 +243,16 @@ async def approvals_of(session: AsyncSession, ctx: Context, run: AnyRun, name: s
     """Every question about the run, or about the batch that it is a row of."""
     about = [run.id, run.parent] if run.parent else [run.id]
     found = await session.exec(
-        select(Approval)
+        select(Approval, func.clock_timestamp())
         .where(Approval.client_id == ctx.client_id, col(Approval.run_id).in_(about))
         .order_by(col(Approval.id))
     )
     approvals = list(found.all())
-    decisions = await decisions_of(session, ctx, [approval.id for approval in approvals])
+    decisions = await decisions_of(session, ctx, [approval.id for approval, _ in approvals])
     names = await names_in(session) if approvals else {}
     views = []
-    for approval in approvals:
-        objection = why_not(ctx, approval, decisions)
+    for approval, now in approvals:
+        objection = why_not(ctx, approval, decisions, now)
         shown = approval_fields(approval, decisions, names)
         views.append(
             ApprovalView(

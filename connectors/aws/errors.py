@@ -104,6 +104,18 @@ def code_of(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
+def throttled_s(response: dict[str, Any], attempt: int) -> float | None:
+    """Seconds for which the answer to a call's ``attempt`` (from 1) asks to be left alone; None where it does not.
+
+    Where AWS does not say, it is as long as botocore waits at most before the next attempt.
+    """
+    meta = response.get("ResponseMetadata", {})
+    code = str(response.get("Error", {}).get("Code", ""))
+    if code not in THROTTLED and meta.get("HTTPStatusCode") != 429:
+        return None
+    return _retry_after(meta, default=2.0 ** (attempt - 1))
+
+
 def _refusal(response: dict[str, Any], operation: str, *, write: bool) -> ConnectorError:
     """The answer says no: by its code, and by its status where the code is not a known one."""
     code = str(response.get("Error", {}).get("Code", "Unknown"))
@@ -136,10 +148,10 @@ def _complaint(code: str, message: str, details: dict[str, Any]) -> ConnectorErr
     return Rejected(message, field=field, details=details)
 
 
-def _retry_after(meta: dict[str, Any]) -> float:
+def _retry_after(meta: dict[str, Any], default: float = DEFAULT_RETRY_AFTER) -> float:
     """Seconds AWS asks for; EC2 seldom says, and then a few seconds refill its bucket."""
     raw = str(meta.get("HTTPHeaders", {}).get("retry-after", ""))
-    return float(raw) if re.fullmatch(r"[0-9]{1,4}", raw) else DEFAULT_RETRY_AFTER
+    return float(raw) if re.fullmatch(r"[0-9]{1,4}", raw) else default
 
 
 def _plain(message: str) -> str:

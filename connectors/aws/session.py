@@ -11,7 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from connectors.aws.config import AwsConfig
-from connectors.aws.errors import SIGN_IN, code_of
+from connectors.aws.errors import SIGN_IN, code_of, throttled_s
 from connectors.base import Environment, Json
 from connectors.errors import AuthFailed
 
@@ -61,6 +61,7 @@ class Link:
         self._client_id, self._config = client_id, config
         self._endpoint = environment.endpoints.get("endpoint")
         self._now = environment.now or (lambda: datetime.now(UTC))
+        self._throttled = environment.throttled
         self._lock = threading.Lock()
         self._signed_in: SignedIn | None = None
         self._clients: dict[tuple[str, bool, int], Any] = {}
@@ -169,9 +170,18 @@ class Link:
         core = botocore.session.Session(session_vars=NOTHING_OF_THIS_MACHINE)
         core.register_component("data_loader", _loader())
         session = boto3.session.Session(keys.access_key, keys.secret_key, keys.token, botocore_session=core)
-        return session.client(
+        client = session.client(
             service, region_name=self._config.region, endpoint_url=self._endpoint, config=Config(**options)
         )
+        client.meta.events.register("needs-retry", self._tell)
+        return client
+
+    def _tell(self, response: tuple[Any, Json] | None = None, attempts: int = 1, **_: Any) -> None:
+        """Whoever else asks this account is told that AWS asks for fewer requests, before botocore waits and asks again
+        by itself. Giving nothing leaves the decision to botocore."""
+        wait_s = throttled_s(response[1], attempts) if response else None
+        if wait_s is not None and self._throttled:
+            self._throttled(wait_s)
 
     def _forget(self) -> None:
         for client in self._clients.values():

@@ -48,7 +48,7 @@ class M365Client:
         self.client_id = client_id
         self.tenant = config.tenant_id
         self._endpoints = environment.endpoints
-        self._observe = environment.observe
+        self._observe, self._throttled = environment.observe, environment.throttled
         self._now = environment.now or (lambda: datetime.now(UTC))
         self.sign_in = SignIn(config, environment.endpoints)
         self.base_url = self._endpoints.get("graph", GRAPH).rstrip("/")
@@ -107,7 +107,11 @@ class M365Client:
         async def make(graph: Any, options: list[Any]) -> Any:
             return await send(graph, _configuration(None, {}, options))
 
-        await self.sign_in.token()  # a failure to sign in is not a write of unknown outcome
+        try:
+            await self.sign_in.token()  # a failure to sign in is not a write of unknown outcome
+        except Throttled as error:
+            self._tell(error)
+            raise
         if self.left(attempt) <= 1.0:
             raise Retryable("Too little time was left for this attempt; nothing was sent.", code="deadline")
         try:
@@ -143,10 +147,16 @@ class M365Client:
             return answer
         except ConnectorError as error:
             outcome = error.code
+            self._tell(error)
             raise
         finally:
             if self._observe:
                 self._observe("m365", operation, perf_counter() - started, outcome)
+
+    def _tell(self, error: ConnectorError) -> None:
+        """Where Microsoft asks for fewer requests, whoever else asks this tenant is told before anybody waits."""
+        if self._throttled and isinstance(error, Throttled):
+            self._throttled(error.retry_after)
 
     async def _once_or_anew(self, operation: str, send: Send, *, write: bool) -> Json:
         """Send; where Graph does not accept the token (401: nothing was done), once more with a new one."""

@@ -36,6 +36,21 @@ class ClockMover:
         clock that was set wrongly."""
         return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
+    @staticmethod
+    def movable(file: Path) -> dict[str, str]:
+        """What makes a process see the time that :meth:`move` sets by ``file``, while it works."""
+        ClockMover.move(file, 0)
+        settings = {**ClockMover.environment(0), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"}
+        del settings["FAKETIME"]  # it would come before the file
+        return settings
+
+    @staticmethod
+    def move(file: Path, seconds: int) -> None:
+        """Set the clock ``seconds`` from now. The file is there and whole at every moment."""
+        fresh = file.with_suffix(".new")
+        fresh.write_text(f"{seconds:+d}s\n")
+        fresh.replace(file)
+
 
 def start_scheduler(stack: TestStack, log: Path) -> subprocess.Popen[bytes]:
     """The scheduler, as ``opsloom scheduler`` starts it: it finds dead workers."""

@@ -11,7 +11,9 @@ import pytest
 
 from app.core.clock import utcnow
 from app.core.ids import new_id
+from app.engine.runtime.clients import Clients
 from app.engine.runtime.pace import HeldBack, Lane, Pace
+from app.engine.runtime.stage import reader_of
 from app.services import approvals, connections, runs
 from connectors.base import Rate
 from connectors.errors import Throttled
@@ -176,3 +178,42 @@ async def test_a_plan_that_is_held_back_waits_in_the_queue(
     run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="plan")
     held = await wait_for(tenant.engineer, run_id, ("waiting", "failed"))
     assert (held.state, (held.reason or {})["code"]) == ("waiting", "held_back")
+
+
+LOOKS = [("m365", "m365.user.list"), ("aws", "aws.instance.list")]
+
+
+@pytest.mark.parametrize(("platform", "action"), LOOKS)
+async def test_a_client_that_waits_by_itself_tells_everybody_at_once(
+    sandboxes: dict[str, Sandbox], pair: tuple[Pace, Pace], platform: str, action: str
+) -> None:
+    """Two workers, and one answer that asks for fewer requests: the second worker does not ask until it is time."""
+    sandbox = sandboxes[platform]
+    sandbox.reset()
+    tenant = await make_tenant(NO_POLICY)
+    await tenant.connect(sandbox)
+    [link] = await connections.list_connections(tenant.owner)
+    known = {platform: {"id": link.id, "platform": platform}}
+    one, two = (Clients(tenant.owner, connections.open_client, pace, known) for pace in pair)
+
+    async def look(clients: Clients) -> None:
+        await clients.enter(platform)
+        await reader_of(action).read(await clients.get(platform), reader_of(action).Params())
+
+    for clients in (one, two):
+        await look(clients)  # both are signed in
+    sandbox.control.clear_log()
+    sandbox.control.fault("throttle", writes=False, retry_after=4)
+    first = asyncio.create_task(look(one))
+    where = Lane(tenant.client_id, link.id, None)
+    async with asyncio.timeout(3):
+        while await entered(pair[1], where):  # noqa: ASYNC110 - Redis has no event for a hold
+            await asyncio.sleep(0.02)
+    await two.enter(platform)
+    turn = utcnow()
+    await first
+    refused = sandbox.control.log()[0]
+    assert refused["faults"] == ["throttle"]
+    assert turn - datetime.fromisoformat(refused["at"]) >= timedelta(seconds=3.9)
+    for clients in (one, two):
+        await clients.aclose()

@@ -190,7 +190,7 @@ async def retry(ctx: InClient, run_id: UUID, body: Retry | None = None) -> RunVi
 @router.post("/{run_id}/settle", status_code=202)
 async def settle(ctx: InClient, run_id: UUID, body: Settle) -> RunView:
     """Say what became of a step whose outcome nobody knows."""
-    await runs.settle(ctx, run_id, node=body.node, outcome=body.outcome)
+    await runs.settle(ctx, run_id, node=body.node, outcome=body.outcome, output=body.output)
     return await runs.get(ctx, run_id)
 
 

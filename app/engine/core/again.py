@@ -101,10 +101,11 @@ def _edit_problems(graph: Graph, state: RunState, start: Collection[str], name: 
         return [Problem("edit_of_decision", message, field=field, node=name)]
     if state.node(name).state not in ("succeeded", "failed"):
         return [Problem("edit_of_idle", f"{name} had not run, so it has no output to edit.", field=field, node=name)]
-    return _value_problems(node, output, field)
+    return output_problems(node, output, field)
 
 
-def _value_problems(node: GraphNode, output: Any, field: str) -> list[Problem]:
+def output_problems(node: GraphNode, output: Any, field: str) -> list[Problem]:
+    """What is wrong with ``output``, which a person wrote in ``field``, as the output of ``node``."""
     beyond = excess(output, MAX_OUTPUT_BYTES)
     if beyond is not None:
         return [Problem(f"output_too_{beyond}", _TOO[beyond], field=field, node=node.id)]

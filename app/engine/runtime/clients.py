@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
+import structlog
+
 from app.core.context import Context
 from app.data.models.connections import Connection
 from app.data.session import tenant_session
@@ -20,9 +22,11 @@ from connectors.errors import Rejected
 
 T = TypeVar("T")
 Connections = Mapping[str, Mapping[str, Any]]
+log = structlog.get_logger(__name__)
 
-OpenClient = Callable[[Context, str, UUID | None], Awaitable[Client]]
-"""Opens the connection with this alias and id for the context's client, reading its credential from the vault."""
+OpenClient = Callable[[Context, str, UUID | None, Callable[[float], None]], Awaitable[Client]]
+"""Opens the connection with this alias and id for the context's client, reading its credential from the vault. What it
+opens tells the last for how many seconds its platform asks to be left alone, from any thread."""
 
 
 class WrongClient(RuntimeError):
@@ -55,6 +59,7 @@ class Clients:
         self._agreed = agreed
         self._opening: dict[str, asyncio.Task[Client]] = {}
         self._lanes: dict[str, Lane] = {}
+        self._holding: set[asyncio.Task[None]] = set()
 
     @property
     def client_id(self) -> UUID:
@@ -90,6 +95,28 @@ class Clients:
         if lane := await self._lane(alias):
             await self._pace.hold(lane, seconds)
 
+    def _teller(self, alias: str) -> Callable[[float], None]:
+        """Lets every worker hear at once of what a client hears that waits and asks again by itself."""
+        loop = asyncio.get_running_loop()
+
+        def hold(seconds: float) -> None:
+            task = asyncio.create_task(self._hold(alias, seconds))
+            self._holding.add(task)
+            task.add_done_callback(self._holding.discard)
+
+        def tell(seconds: float) -> None:
+            with suppress(RuntimeError):  # a thread that outlives the loop has nobody to tell
+                loop.call_soon_threadsafe(hold, seconds)
+
+        return tell
+
+    async def _hold(self, alias: str, seconds: float) -> None:
+        try:
+            await self.throttled(alias, seconds)
+        except Exception as error:
+            # The platform's own answers are all there is then, as without Redis.
+            log.warning("pace.not_told", error=type(error).__name__)
+
     async def _lane(self, alias: str) -> Lane | None:
         """The connection as the pace knows it; None where there is no such connection, which opening it will tell."""
         known = self._connections.get(alias)
@@ -106,7 +133,8 @@ class Clients:
 
     async def _open(self, alias: str) -> Client:
         known = self._connections.get(alias)
-        client = await self._open_client(self._context, alias, UUID(str(known["id"])) if known else None)
+        connection_id = UUID(str(known["id"])) if known else None
+        client = await self._open_client(self._context, alias, connection_id, self._teller(alias))
         if client.client_id != self._context.client_id:
             await client.aclose()
             raise WrongClient(f"the client of {alias} belongs to another client")
@@ -122,6 +150,7 @@ class Clients:
 
     async def aclose(self) -> None:
         """Close what was opened."""
+        await asyncio.gather(*self._holding, return_exceptions=True)
         for task in self._opening.values():
             with suppress(Exception, asyncio.CancelledError):
                 client = await task

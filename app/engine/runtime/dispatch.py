@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -42,10 +43,14 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Taken:
-    """A claimed run, and what it was loaded with (``opsloom_engine_load``), where it could be read with the others."""
+    """A claimed run, and what it was loaded with (``opsloom_engine_load``), where it could be read with the others.
+
+    ``at`` is when that was, by the monotonic clock.
+    """
 
     claim: Claim
     loaded: dict[str, Any] | None = None
+    at: float = field(default_factory=monotonic)
 
 
 class Dispatch:

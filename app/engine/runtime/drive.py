@@ -239,7 +239,7 @@ class Drive:
     async def _heed(self, record: Record) -> None:
         """Turn what people did into events: a cancel, an answer, a step to try again."""
         self._recorded = record
-        self._performer.gate = Gate(record)
+        self._performer.gate, self._performer.clock = Gate(record), record.clock
         self._performer.asked = False
         await self._requests.heed(record)
         state = self._journal.state

@@ -34,6 +34,10 @@ CONFIRMERS = ("owner", "engineer", "helpdesk")
 CONFIRM = "confirm"
 
 
+class AnsweredMeanwhile(Exception):
+    """A question was to expire, and somebody has answered it: the run is loaded again and sees the answer."""
+
+
 @dataclass(frozen=True)
 class Question:
     """An approval that has to be asked for.
@@ -118,7 +122,10 @@ class Gate:
         return [a for a in self._record.approvals if a["seal"] in seals and a["node"] is None]
 
     def approved(self, seal: str) -> set[str]:
-        """Keys of the requirements that are satisfied for ``seal``."""
+        """Keys of the requirements that are satisfied for ``seal``: none where a person wrote what a step gave. What is
+        sealed as unknown may be anything, and whoever agreed to it had the platform's word in mind."""
+        if any("output" in request for request in self._extra.get("requests", ())):
+            return set()
         return {a["rule"]["key"] for a in self.standing(seal) if a["state"] == "approved"}
 
     def open(self, seal: str) -> list[Json]:
@@ -193,7 +200,7 @@ def asking(record: Record, questions: Sequence[Question], seal: str | None, now:
         if any(question.node is None for question in questions):
             await _void_others(session, record, seal)
         for question in questions:
-            row = question.as_row(record, seal, now or utcnow())
+            row = question.as_row(record, seal, now or record.clock.now())
             if await session.get(Approval, (row.client_id, row.id)) is None:
                 session.add(row)
                 details = {"run": str(record.run_id), "reason": question.reason, "node": question.node}
@@ -203,17 +210,22 @@ def asking(record: Record, questions: Sequence[Question], seal: str | None, now:
     return ask
 
 
-def expiring(record: Record, asked: Json, *, approved: bool = False) -> Audit:
-    """Work that closes a question whose time has run out. ``approved``: silence was taken for a yes."""
+def expiring(record: Record, asked: Json, now: datetime, *, approved: bool = False) -> Audit:
+    """Work that closes a question whose time has run out, ``now`` by the database's clock. ``approved``: silence was
+    taken for a yes. It raises AnsweredMeanwhile where the question is open no longer."""
 
     async def expire(session: AsyncSession) -> None:
-        approval = await session.get(Approval, (record.client_id, UUID(asked["id"])))
-        if approval and approval.state == "open":
-            approval.state, approval.decided_at = "expired", utcnow()
-            session.add(approval)
-            details = {"run": str(record.run_id), "approved": approved}
-            target = f"approval:{approval.id}"
-            await audit.record(session, record.context, action="approval_expired", target=target, details=details)
+        key = (record.client_id, UUID(asked["id"]))
+        # Locked, and read behind whoever decides at this moment: an answer that was accepted counts.
+        approval = await session.get(Approval, key, with_for_update=True, populate_existing=True)
+        if approval is None or approval.state != "open":
+            raise AnsweredMeanwhile
+        approval.state, approval.decided_at = "expired", now
+        session.add(approval)
+        await session.flush()
+        details = {"run": str(record.run_id), "approved": approved}
+        target = f"approval:{approval.id}"
+        await audit.record(session, record.context, action="approval_expired", target=target, details=details)
 
     return expire
 
@@ -229,12 +241,15 @@ def withdrawing(record: Record) -> Audit:
 
 async def _void_others(session: AsyncSession, record: Record, seal: str | None) -> None:
     found = await session.exec(
-        select(Approval).where(
+        select(Approval)
+        .where(
             Approval.client_id == record.client_id,
             Approval.run_id == record.run_id,
             col(Approval.state).in_(("open", "approved")),
             col(Approval.seal).is_distinct_from(seal) if seal else col(Approval.state) == "open",
         )
+        # What is decided at this moment is waited for, and stays decided.
+        .with_for_update()
     )
     for approval in found.all():
         approval.state = "void"

@@ -19,7 +19,7 @@ from app.data.session import tenant_session
 from app.engine.core.events import StepFailed, StepSucceeded, StepWaiting
 from app.engine.core.graph import GraphNode
 from app.engine.core.values import to_json
-from app.engine.runtime.gate import expiring
+from app.engine.runtime.gate import AnsweredMeanwhile, expiring
 from app.engine.runtime.perform import Performer
 from app.engine.runtime.record import Record
 from app.engine.runtime.store import Audit
@@ -27,10 +27,6 @@ from app.engine.steps.base import Fill
 
 Json = dict[str, Any]
 _APPROVE = "approve"
-
-
-class AnsweredMeanwhile(Exception):
-    """A form was to expire, and somebody has answered it: the run is loaded again and sees the answer."""
 
 
 @dataclass
@@ -147,14 +143,14 @@ class People:
         if approval["state"] == "open":
             if not self._is_late(_moment(approval["deadline"])):
                 return False
-            approval = {**approval, "state": "expired"}
+            approval = {**approval, "state": "expired", "late": True}
         if what.get("reason") == "step":
             self._answered(name, approval, what["ports"])
         elif approval["state"] == "approved":
             return True
         else:
             error = {"code": f"approval_{approval['state']}", "remedy": "Rejected", "message": "It was not approved."}
-            self.performer.journal.note(StepFailed(name, error))
+            self.performer.journal.note(StepFailed(name, error), self._expiring(approval))
         return False
 
     def _is_late(self, deadline: datetime | None) -> bool:
@@ -169,8 +165,13 @@ class People:
         port = ports["approved"] if approved else {"denied": ports["denied"]}.get(state, ports["timeout"])
         by = [decision["name"] for decision in approval["rule"].get("decided", [])]
         output = {"approved": approved, "by": by, "reason": approval["rule"].get("answer")}
-        work = expiring(self.record, approval, approved=silent) if state == "expired" else None
+        work = self._expiring(approval, approved=silent)
         self.performer.journal.note(StepSucceeded(name, output=output, port=str(port)), work)
+
+    def _expiring(self, approval: Json, *, approved: bool = False) -> Audit | None:
+        """Work that closes the question where its time has just run out."""
+        late = approval.get("late", False)
+        return expiring(self.record, approval, self.performer.now(), approved=approved) if late else None
 
     def _silence_may_approve(self) -> bool:
         return (self.record.client["policy"] or {}).get("silence_may_approve") is True

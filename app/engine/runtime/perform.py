@@ -23,6 +23,7 @@ from app.engine.core.values import to_json
 from app.engine.runtime import vaulting
 from app.engine.runtime.bindings import Binding, Prospect
 from app.engine.runtime.calls import Calls, Interrupted
+from app.engine.runtime.clock import DatabaseClock
 from app.engine.runtime.gate import Gate, Question, asking, step_question
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.objecting import objection
@@ -42,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Performer:
-    """Performs the steps of one walk. ``sealed`` is the plan agreed to, ``skew`` the database's time minus ours.
+    """Performs the steps of one walk. ``sealed`` is the plan agreed to, ``clock`` the database's as it was read last.
 
     ``asked`` says that people were asked something since the run was last loaded.
     """
@@ -52,7 +53,7 @@ class Performer:
     gate: Gate
     vault: vaulting.SecretStore
     sealed: StoredPlan | None
-    skew: timedelta
+    clock: DatabaseClock
     asked: bool = False
 
     @cached_property
@@ -109,7 +110,7 @@ class Performer:
 
     def now(self) -> datetime:
         """The time by the database's clock."""
-        return utcnow() + self.skew
+        return self.clock.now()
 
     def _attempt(self, node: GraphNode) -> int:
         return self.journal.state.node(node.id).attempt + 1
@@ -210,7 +211,7 @@ class Performer:
                 attempt=attempt.number,
                 key=attempt.key,
                 change=planned,
-                deadline=(attempt.deadline + self.skew).isoformat(),
+                deadline=(self.now() + timedelta(seconds=node.timeout_s)).isoformat(),
                 params=to_json(rendered),
             )
         )

@@ -15,6 +15,7 @@ from app.engine.core.document import Document
 from app.engine.core.events import Event, StepKept, event_from_json
 from app.engine.core.planned import Plan
 from app.engine.core.values import run_root
+from app.engine.runtime.clock import DatabaseClock
 from app.engine.runtime.compiled import parsed
 
 Json = dict[str, Any]
@@ -42,9 +43,9 @@ class Origin:
 class Record:
     """One run.
 
-    ``connections`` maps aliases to ``{"id", "platform", "tenant", "state"}``, ``now`` is the database's clock, ``plan``
-    is this run's own plan, ``sealed`` the one of the plan run it was started from, and ``abandoned`` how
-    a former worker lost it: ``ended`` (gone for certain) or ``lapsed`` (its lease ran out; it may only be slow).
+    ``connections`` maps aliases to ``{"id", "platform", "tenant", "state"}``, ``clock`` is the database's, ``plan`` is
+    this run's own plan, ``sealed`` the one of the plan run it was started from, and ``abandoned`` how a former worker
+    lost it: ``ended`` (gone for certain) or ``lapsed`` (its lease ran out; it may only be slow).
     """
 
     run: Json
@@ -58,7 +59,7 @@ class Record:
     origin: Origin | None
     author: UUID | None
     publisher: UUID | None
-    now: datetime
+    clock: DatabaseClock
     abandoned: str | None = None
 
     @cached_property
@@ -68,6 +69,11 @@ class Record:
     @cached_property
     def run_id(self) -> UUID:
         return UUID(self.run["id"])
+
+    @property
+    def now(self) -> datetime:
+        """The database's time when the run was loaded."""
+        return self.clock.told
 
     @property
     def mode(self) -> str:
@@ -167,8 +173,9 @@ def _origin(raw: Json | None) -> Origin | None:
     return Origin(raw["run"], parsed(raw["document"]), _events(raw["events"]), raw.get("connections") or {})
 
 
-def parse_record(raw: Json) -> Record:
-    """The record that ``opsloom_engine_load`` gave."""
+def parse_record(raw: Json, at: float | None = None) -> Record:
+    """The record that ``opsloom_engine_load`` gave; ``at`` (by the monotonic clock, now where left out) is when."""
+    told = datetime.fromisoformat(raw["now"])
     return Record(
         run=raw["run"],
         document=parsed(raw["document"]),
@@ -181,6 +188,6 @@ def parse_record(raw: Json) -> Record:
         origin=_origin(raw["origin"]),
         author=_uuid(raw["author"]),
         publisher=_uuid(raw["publisher"]),
-        now=datetime.fromisoformat(raw["now"]),
+        clock=DatabaseClock(told) if at is None else DatabaseClock(told, at),
         abandoned=raw["abandoned"],
     )

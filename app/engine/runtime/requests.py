@@ -46,14 +46,15 @@ class Requests:
             log.warning("run.request_refused", kind=request.get("kind"), error=type(error).__name__)
 
     def _settle(self, request: Json) -> None:
-        """A person says what became of a step whose outcome nobody knew."""
+        """A person says what became of a step whose outcome nobody knew, and perhaps what it gave."""
         node = self.journal.state.graph.nodes[request["node"]]
         state = self.journal.state.node(node.id)
         if state.state != "unknown":
             return
         if request["outcome"] == "done":
             port = node.info.ports[0]
-            self.journal.note(StepSucceeded(node.id, output=state.output or {}, change=state.change, port=port))
+            output = request.get("output", state.output or {})
+            self.journal.note(StepSucceeded(node.id, output=output, change=state.change, port=port))
         else:
             error = {"code": "not_done", "remedy": "Rejected", "message": "A person says that it was not done."}
             self.journal.note(StepFailed(node.id, error))

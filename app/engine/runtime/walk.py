@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 
-from app.core.clock import utcnow
 from app.engine.core.planned import Plan, summary
 from app.engine.core.seal import differences
 from app.engine.core.state import RunState
@@ -20,7 +19,7 @@ from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import cancelled, ended, finish
 from app.engine.runtime.engine import Engine
-from app.engine.runtime.gate import Gate, Question, asking, kept_plan
+from app.engine.runtime.gate import AnsweredMeanwhile, Gate, Question, asking, kept_plan
 from app.engine.runtime.interruptible import Interruptible
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.own import OwnVariables
@@ -49,7 +48,7 @@ class RunWalk:
     def __init__(self, engine: Engine, taken: Taken) -> None:
         self._engine = engine
         self._claim = taken.claim
-        self._loaded = taken.loaded
+        self._loaded, self._loaded_at = taken.loaded, taken.at
         self._drive: Drive | None = None
         self._planning = Interruptible(taken.claim.wakeups)
         self._stopping = False
@@ -91,7 +90,7 @@ class RunWalk:
     async def _go(self) -> None:
         try:
             loaded, self._loaded = self._loaded, None  # as of the claim; whoever looks again loads it again
-            record = parse_record(loaded) if loaded else await self._engine.store.load(self._claim)
+            record = parse_record(loaded, self._loaded_at) if loaded else await self._engine.store.load(self._claim)
         except OURS:
             raise
         except Exception as error:
@@ -114,9 +113,17 @@ class RunWalk:
         except Exception as error:
             if is_away(error):
                 raise
+            if isinstance(error.__cause__, AnsweredMeanwhile):
+                await self._look_again()
+                return
             await self._fault(record, error)
         finally:
             await clients.aclose()
+
+    async def _look_again(self) -> None:
+        """Give the run back, to be loaded anew at once: nothing of what it was to write was written."""
+        queue = {"release": True, "wakeups": self._claim.wakeups, "delay_s": 0}
+        await self._engine.store.commit(self._claim, queue_patch=queue)
 
     async def _fault(self, record: Record, error: Exception) -> None:
         """A defect of ours ended the walk. It is walked again a few times; then the run fails."""
@@ -201,7 +208,7 @@ class RunWalk:
             gate=Gate(record),
             vault=self._engine.vault,
             sealed=agreed,
-            skew=record.now - utcnow(),
+            clock=record.clock,
         )
         self._drive = Drive(self._engine, self._claim, stage, journal, performer)
         if self._stopping:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -97,8 +98,14 @@ def split(connector: Connector, config: BaseModel) -> tuple[dict[str, Any], dict
     return plain, {name: getattr(config, name).get_secret_value() for name in secret}
 
 
-async def open_client(context: Context, alias: str, connection_id: UUID | None = None) -> Client:
+async def open_client(
+    context: Context,
+    alias: str,
+    connection_id: UUID | None = None,
+    throttled: Callable[[float], None] | None = None,
+) -> Client:
     """The platform that the context's client connects under ``alias``, by the connection of that id where one is named.
+    It tells ``throttled`` for how many seconds the platform asks to be left alone, from any thread.
 
     Raises AuthFailed where there is no such connection or its credential is not there, Rejected where the alias is
     another connection's by now, Retryable where the vault does not answer: errors that a run can show on its step.
@@ -109,7 +116,7 @@ async def open_client(context: Context, alias: str, connection_id: UUID | None =
     if row is None:
         raise AuthFailed(f"There is no connection called {alias}.", code="no_connection", field="connection")
     try:
-        return await open_connection(context, row, purpose=context.actor.via)
+        return await open_connection(context, row, purpose=context.actor.via, throttled=throttled)
     except Unavailable as error:
         raise Retryable(error.message, code="vault_unavailable") from error
 
@@ -125,14 +132,15 @@ async def find_by_alias(context: Context, alias: str) -> Connection | None:
         return (await session.exec(query)).first()
 
 
-async def open_connection(context: Context, row: Connection, *, purpose: str) -> Client:
+async def open_connection(
+    context: Context, row: Connection, *, purpose: str, throttled: Callable[[float], None] | None = None
+) -> Client:
     """A client of the platform, with the credential read now. Raises AuthFailed, Unavailable."""
     try:
         credential = await get_vault(_part(context)).get_credential(context.client_id, row.platform, row.id)
         connector = connector_of(row.platform)
-        client = connector.open(
-            context.client_id, checked_config(connector, {**row.config, **credential}), environment_of(row.platform)
-        )
+        environment = replace(environment_of(row.platform), throttled=throttled)
+        client = connector.open(context.client_id, checked_config(connector, {**row.config, **credential}), environment)
     except (Missing, Undecipherable, Invalid) as error:
         await _audit(context, row, purpose, reason=type(error).__name__)
         raise AuthFailed("The credential of this connection is not there.", code="credential_missing") from error

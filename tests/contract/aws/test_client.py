@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -208,3 +209,15 @@ async def test_a_write_is_awaited_longer_than_a_read(bench: Bench, monkeypatch: 
     applied = await action.apply(bench.client, action.Params(**RUN), planned.change, new_attempt(action))
     assert applied.change.kind == "create"
     assert not applied.adopted
+
+
+async def test_throttling_that_botocore_waits_out_is_told(sandbox: Sandbox) -> None:
+    """Others must not ask while this call waits. Where AWS names no time, it is as long as botocore waits at most."""
+    told: list[float] = []
+    client = sandbox.connector.open(UUID(int=1), sandbox.config, replace(sandbox.environment, throttled=told.append))
+    await client.account()
+    sandbox.control.fault("throttle", writes=False, retry_after=7)
+    sandbox.control.fault("error", writes=False, status=503, code="RequestLimitExceeded", every=2)
+    assert await client.read("describe_instances")
+    assert told == [7, 2]
+    await client.aclose()

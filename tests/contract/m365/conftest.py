@@ -95,8 +95,8 @@ def config_for(simulator: Simulator, slug: str, **given: str) -> M365Config:
     return M365Config(**{**values, "client_secret": SecretStr(values["client_secret"])})
 
 
-def open_client(found: Running, config: M365Config) -> M365Client:
-    return M365().open(uuid4(), config, Environment(endpoints=found.endpoints))
+def open_client(found: Running, config: M365Config, **more: Any) -> M365Client:
+    return M365().open(uuid4(), config, Environment(endpoints=found.endpoints, **more))
 
 
 @pytest.fixture

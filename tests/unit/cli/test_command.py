@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -37,7 +38,17 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("nonsense",), ("status", "--no-such-option"), ("otp",), ("otp", "--list", "a@b.example")]
+    "arguments",
+    [
+        ("nonsense",),
+        ("status", "--no-such-option"),
+        ("otp",),
+        ("otp", "--list", "a@b.example"),
+        *(
+            ("run", "settle", str(UUID(int=1)), "--client", "c", "--step", "s", "--outcome", *said)
+            for said in (["perhaps"], ["done", "--output", "[]"], ["done", "--output", "{"])
+        ),
+    ],
 )
 def test_bad_usage_is_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -16,6 +16,7 @@ from app.engine.core.graph import compile_graph
 from app.engine.core.transitions import fold
 from app.engine.runtime import perform
 from app.engine.runtime.channel import Announcer
+from app.engine.runtime.clock import DatabaseClock
 from app.engine.runtime.dispatch import Claim
 from app.engine.runtime.gate import Gate
 from app.engine.runtime.journal import Journal
@@ -24,9 +25,10 @@ from app.engine.runtime.stage import Stage
 from app.engine.runtime.store import Store
 from app.engine.runtime.vaulting import SecretStore
 from app.engine.steps.registry import catalogue
-from connectors.base import Change
+from connectors.base import Applied, Change
 
 BROKEN = {"remedy": "Rejected", "code": "refused", "message": "No."}
+DATABASE_NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 FAILED = (StepIntended("other", attempt=1), StepFailed("other", BROKEN))
 
 
@@ -55,9 +57,10 @@ class Written:
         change = Change(kind="update", target="m365.user:liam", before={"enabled": True}, after={"enabled": False})
         return SimpleNamespace(change=change, output={})
 
-    async def act(self, *_: Any) -> Any:
+    async def act(self, change: Change, _: Any) -> Applied:
         self.sent += 1
         await asyncio.sleep(0)
+        return Applied(change=change)
 
 
 def performer(binding: Written) -> Performer:
@@ -91,7 +94,7 @@ def performer(binding: Written) -> Performer:
         gate=cast(Gate, None),
         vault=cast(SecretStore, None),
         sealed=None,
-        skew=timedelta(0),
+        clock=DatabaseClock(DATABASE_NOW),
     )
 
 
@@ -112,3 +115,27 @@ async def test_a_run_stopped_while_secrets_are_prepared(
     await walk.start(walk.journal.state.graph.nodes["step"])
     assert binding.sent == 0
     assert walk.journal.state.node("step").state == "cancelled"
+
+
+@pytest.mark.parametrize("moved", [timedelta(hours=1), timedelta(hours=-1)], ids=["forward", "back"])
+async def test_a_deadline_does_not_move_with_the_machineʼs_clock(
+    monkeypatch: pytest.MonkeyPatch, moved: timedelta
+) -> None:
+    """The clock is set while the run is walked: the intent's deadline is what others wait for, by the database's."""
+    seen: list[str | None] = []
+
+    class Watched(Written):
+        async def act(self, change: Change, attempt: Any) -> Applied:
+            seen.append(walk.journal.state.node("step").deadline)
+            return await super().act(change, attempt)
+
+    walk = performer(Watched())
+    walk.telling = cast(Any, SimpleNamespace(success=lambda *_: None))
+    monkeypatch.setattr(perform, "objection", lambda *_: None)
+    monkeypatch.setattr(perform, "utcnow", lambda: datetime.now(UTC) + moved)
+    node = walk.journal.state.graph.nodes["step"]
+    await walk.start(node)
+    assert walk.journal.state.node("step").state == "succeeded", walk.journal.state.node("step").error
+    assert seen[0] is not None
+    late = datetime.fromisoformat(seen[0]) - DATABASE_NOW - timedelta(seconds=node.timeout_s)
+    assert timedelta(0) <= late < timedelta(seconds=30)
