@@ -211,6 +211,7 @@ class NewWave(Body):
     stop_at_percent: float = 20.0
     plan: UUID | None = None
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
+    priority: Literal["low", "normal", "high"] = "normal"
 
 
 class Undo(Body):

@@ -29,6 +29,7 @@ def start(
     stop_at: Annotated[float, typer.Option(help="Stop when more than this percent of the runs failed.")] = 20.0,
     mode: Mode = "plan",
     plan: Annotated[UUID | None, typer.Option(help="The wave of mode plan that this one carries out.")] = None,
+    priority: Annotated[str, typer.Option(help="low, normal or high, among each client's runs.")] = "normal",
     key: Annotated[str, typer.Option("--idempotency-key", help="The same key starts one wave only.")] = "",
     input_: Annotated[list[str], typer.Option("--input", help="name=value; may be repeated.")] = [],  # noqa: B006
     as_: As = "",
@@ -52,6 +53,7 @@ def start(
             stop_at_percent=stop_at,
             plan=plan,
             idempotency_key=key or None,
+            priority=priority,
         )
 
     _then_show(work, client, as_, json)

@@ -73,7 +73,7 @@ def _next(past: Past, number: int) -> datetime | None:
 def _then(asked: ApprovalView, time: datetime) -> ApprovalView:
     """A question with the answers that it had by then. Nobody can answer it in the past."""
     said = tuple(decision for decision in asked.decisions if decision.at <= time)
-    settled = asked.state if asked.state != "open" and len(said) == len(asked.decisions) and said else "open"
+    settled = asked.state if asked.decided_at and asked.decided_at <= time else "open"
     return asked.model_copy(update={"decisions": said, "state": settled, "may_decide": False, "why_not": "closed"})
 
 

@@ -12,7 +12,7 @@ from app.core.errors import Invalid, Problem
 from app.data.models.clients import Client
 from app.engine.core.concurrency import slot_of
 from app.engine.core.document import Document
-from app.services.run_views import PRIORITIES
+from app.services.run_views import PRIORITIES, PRIORITY_NAMES
 
 Json = dict[str, Any]
 
@@ -26,6 +26,11 @@ def priority_of(ctx: Context, name: str) -> int:
     if PRIORITIES[name] > 0:
         ctx.require("run.hurry")
     return PRIORITIES[name]
+
+
+def priority_name(number: int) -> str:
+    """The name of a run's priority."""
+    return PRIORITY_NAMES.get(number, "normal")
 
 
 async def slots_of(

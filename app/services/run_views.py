@@ -93,7 +93,8 @@ class DecisionView(_View):
 
 
 class ApprovalView(_View):
-    """A question about a run. ``may_decide`` says whether whoever looks may answer it, ``why_not`` why not."""
+    """A question about a run. ``may_decide`` says whether whoever looks may answer it, ``why_not`` why not;
+    ``decided_at`` when it was closed: answered, run out, or void."""
 
     id: UUID
     run_id: UUID
@@ -110,6 +111,7 @@ class ApprovalView(_View):
     asked_at: datetime
     deadline: datetime | None
     reminded_at: datetime | None = None
+    decided_at: datetime | None = None
     silence: str = "deny"
     decisions: tuple[DecisionView, ...] = ()
     may_decide: bool = False
@@ -270,6 +272,7 @@ def approval_fields(approval: Approval, decisions: Sequence[ApprovalDecision], n
         "people": tuple(rule.get("people", ())),
         "silence": rule.get("silence", "deny"),
         "reminded_at": approval.reminded_at,
+        "decided_at": approval.decided_at,
         "count": rule.get("count", 1),
         "nodes": tuple(rule.get("nodes", ())),
         "state": approval.state,

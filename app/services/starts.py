@@ -85,14 +85,26 @@ async def start_in(
     version: int | None,
     idempotency_key: str,
     trigger: Json,
+    priority: str = "normal",
 ) -> UUID:
     """As :func:`start`, inside the transaction of what starts the run by itself; ``trigger`` is kept with the run.
 
     Raises sqlalchemy's IntegrityError where another transaction has just started a run with this key.
     """
     allowed(ctx, mode)
+    urgency = priority_of(ctx, priority)
     asked = Asked(workflow, mode, inputs, idempotency_key)
-    return await _start(session, ctx, asked, version=version, draft=None, plan=None, only_node=None, trigger=trigger)
+    return await _start(
+        session,
+        ctx,
+        asked,
+        version=version,
+        draft=None,
+        plan=None,
+        only_node=None,
+        trigger=trigger,
+        priority=urgency,
+    )
 
 
 def label_of(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
@@ -154,7 +166,7 @@ async def _start(
     plan: UUID | None,
     only_node: str | None,
     trigger: Json | None,
-    priority: int = 0,
+    priority: int,
 ) -> UUID:
     if earlier := await by_key(session, ctx, asked):
         return earlier

@@ -21,7 +21,7 @@ from app.engine.runtime import wave_runs
 from app.services import clients, workflow_checks, workflow_versions
 from app.services.clients import ClientView
 from app.services.hands import hands
-from app.services.run_rules import slots_of
+from app.services.run_rules import priority_name, priority_of, slots_of
 from app.services.start_documents import plan_to_follow
 
 Json = dict[str, Any]
@@ -116,6 +116,7 @@ async def _hold(
             mode=head.mode,
             inputs=head.inputs,
             label=head.label,
+            priority=priority_of(inside, priority_name(head.priority)),
             state="waiting",
             reason=dict(wave_runs.HELD),
             sealed_plan=planned,

@@ -29,6 +29,7 @@ from app.engine.runtime.wakeup import wake
 from app.services import workflow_versions
 from app.services.clients import ClientView
 from app.services.inputs import checked
+from app.services.run_rules import priority_name, priority_of
 from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
@@ -69,19 +70,22 @@ async def start(
     stop_at_percent: float = 20.0,
     plan: UUID | None = None,
     idempotency_key: str | None = None,
+    priority: str = "normal",
 ) -> UUID:
     """Start a wave over the clients named in ``to`` (slugs) or tagged with one of ``tags``; gives its id. The same
     ``idempotency_key`` gives the wave that it started the first time.
 
     ``canary`` are the clients of the first stage, ``percents`` the shares of all clients after which a stage ends.
     ``plan`` names a finished wave of mode plan: each client's run must then still do what was planned there. Clients
-    that have no usable plan in it are not run, and the shares are those of the others.
+    that have no usable plan in it are not run, and the shares are those of the others. ``priority`` is that of each
+    client's run among the client's own.
 
     Raises Forbidden, Missing, NotPublished, Stale where ``plan`` is of no use, and Invalid naming each client, share or
     input that is wrong, or the canary where none of it could be planned.
     """
     ctx.require("wave.start")
     check_mode(mode)
+    urgency = priority_of(ctx, priority)
     asked = Asked(workflow, mode, inputs or {}, idempotency_key, kind="wave")
     over = {"to": sorted(set(to)), "tags": sorted(set(tags))}
     if earlier := await _earlier(ctx, asked, over):
@@ -95,7 +99,7 @@ async def start(
     head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}}
     head.extra["preparing_until"] = until_prepared()
     place = {slug: number for number, stage in enumerate(stages) for slug in stage}
-    head.idempotency_key = idempotency_key
+    head.idempotency_key, head.priority = idempotency_key, urgency
     try:
         await _store(ctx, head, chosen, place)
     except IntegrityError:
@@ -127,7 +131,8 @@ async def carry_out(ctx: Context, plan: UUID, *, idempotency_key: str | None = N
     """
     view = await get(ctx, plan)
     async with tenant_session(ctx) as session:
-        rules = (await find_wave(session, ctx, plan)).extra["wave"]
+        head = await find_wave(session, ctx, plan)
+    rules = head.extra["wave"]
     return await start(
         ctx,
         workflow=view.workflow_id,
@@ -139,6 +144,7 @@ async def carry_out(ctx: Context, plan: UUID, *, idempotency_key: str | None = N
         stop_at_percent=rules["stop_at_percent"],
         plan=plan,
         idempotency_key=idempotency_key,
+        priority=priority_name(head.priority),
     )
 
 

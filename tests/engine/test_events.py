@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.core.errors import Invalid, Missing
+from app.core.errors import Forbidden, Invalid, Missing
 from app.core.ids import new_id
 from app.services import approvals, audit, runs, triggers
 from app.services.triggers import Change, TriggerView
@@ -110,6 +111,18 @@ async def test_nobody_listens_and_nothing_is_written(web: TestStack, tenant: Ten
     await triggers.switch(tenant.engineer, trigger.id, on=False)
     await started(tenant, flow)
     assert await dealt_with(tenant) == 0
+
+
+async def test_a_trigger_says_which_runs_go_first(web: TestStack, tenant: Tenant, runner: Worker) -> None:
+    first, target = await flow_of(tenant), await flow_of(tenant)
+    trigger = await listening(tenant, target, "run_ended", workflow=str(first), priority="high")
+    await started(tenant, first)
+    assert await dealt_with(tenant) == 1
+    (firing,) = await firings_of(tenant, trigger.id, bool)
+    assert (await wait_for(tenant.engineer, firing.run)).priority == "high"
+    helper = replace(tenant.engineer, permissions=tenant.engineer.permissions - {"run.hurry"})
+    with pytest.raises(Forbidden):
+        await triggers.update(helper, trigger.id, Change(name="Another name"))
 
 
 async def test_a_question_starts_what_tells_people_of_it(web: TestStack, tenant: Tenant, runner: Worker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -237,6 +238,30 @@ async def test_a_plan_leaves_the_answer_unknown(m365: Sandbox, runner: Worker) -
     assert plan.forms == ()
     (change,) = [one["change"] for one in plan.plan if one["change"]]
     assert change["kind"] == "unknown"
+
+
+async def test_a_question_of_an_item_that_was_given_up_is_withdrawn(runner: Worker) -> None:
+    """Its sibling failed, the workflow goes on: whoever answered now would be heard by nobody."""
+    inner = chain("", ask(title="Item?"), NOOP)
+    inner["nodes"].append({"id": "no", "type": "flow.fail", "params": {"message": "Denied."}})
+    inner["edges"].append({"source": "ask", "target": "no", "port": "denied"})
+    each = {"id": "each", "type": "flow.for_each", "params": {"items": "{{ [1, 2] }}"}, "on_error": "continue"}
+    each["body"] = {"nodes": inner["nodes"], "edges": inner["edges"]}
+    last = {**ask(title="Last?"), "id": "last"}
+    tenant, run = await started(chain("Given up", each, last, {"id": "end", "type": "flow.noop"}))
+    first = await wait_for_question(tenant.engineer, run.id, node="each[0].ask")
+    other = await wait_for_question(tenant.engineer, run.id, node="each[1].ask")
+    await approvals.decide(tenant.approver, first.id, decision="deny", seal=first.seal, reason="No.", mfa=True)
+    await wait_for_question(tenant.engineer, run.id, node="last")
+    closed = {one.id: one for one in (await runs.get(tenant.engineer, run.id)).approvals}[other.id]
+    assert closed.state == "void"
+    assert closed.decided_at
+    then = await runs.at(tenant.engineer, run.id, datetime.now(UTC))
+    assert {one.node: one.state for one in then.approvals} == {
+        "each[0].ask": "denied",
+        "each[1].ask": "void",
+        "last": "open",
+    }
 
 
 async def test_an_approval_of_named_people(runner: Worker) -> None:

@@ -79,8 +79,9 @@ async def test_a_plan_that_went_well_nowhere_is_refused(runner: Worker) -> None:
 
 async def test_asked_twice_with_one_key_it_is_carried_out_once(runner: Worker) -> None:
     msp = await msp_with(ada=NAMED)
-    plan, key = await planned(msp), new_id().hex
+    plan, key = await planned(msp, priority="low"), new_id().hex
     first, second = await asyncio.gather(*(waves.carry_out(msp.me, plan, idempotency_key=key) for _ in range(2)))
     assert first == second
     await reached(msp, first, "succeeded")
-    assert len(await runs.list_runs(msp.own["ada"])) == 2, "the plan, and one run"
+    found = await runs.list_runs(msp.own["ada"])
+    assert [run.priority for run in found] == ["low", "low"], "the plan, and one run"

@@ -252,5 +252,5 @@ async def _void_others(session: AsyncSession, record: Record, seal: str | None) 
         .with_for_update()
     )
     for approval in found.all():
-        approval.state = "void"
+        approval.state, approval.decided_at = "void", record.clock.now()
         session.add(approval)

@@ -80,16 +80,20 @@ class People:
         self.performer.asked = True
 
     def withdrawn(self, name: str) -> Audit | None:
-        """Work that withdraws the form that a step waits for, where it waits for one."""
+        """Work that withdraws what a step asks people, where it does: nobody is to answer what counts no more."""
         what = self.performer.journal.state.node(name).waiting_for or {}
-        if what.get("kind") != "form":
+        asked = self.performer.gate.of_node(name) if what.get("kind") == "approval" else None
+        if what.get("kind") != "form" and asked is None:
             return None
+        kind, row_id = (Approval, asked["id"]) if asked else (Form, what["form"])
         record = self.record
 
         async def withdraw(session: AsyncSession) -> None:
-            row = await _locked(session, Form, record, what["form"])
+            row = await _locked(session, kind, record, row_id)
             if row is not None and row.state == "open":
                 row.state = "void"
+                if kind is Approval:
+                    row.decided_at = self.performer.now()
                 session.add(row)
 
         return withdraw

@@ -23,7 +23,11 @@ MAX_CONFIG_BYTES = 64_000
 
 
 class _Config(BaseModel):
+    """What every kind has: of the client's runs, those of a higher ``priority`` are taken first."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    priority: Literal["low", "normal", "high"] = "normal"
 
 
 class ScheduleConfig(_Config):

@@ -188,6 +188,7 @@ async def _start(
                 version=trigger.version,
                 idempotency_key=key,
                 trigger=about,
+                priority=stored_config(trigger.config, trigger.kind).priority,
             )
     except IntegrityError:
         query = select(Run.id).where(Run.client_id == trigger.client_id, Run.idempotency_key == key)

@@ -20,6 +20,7 @@ from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.engine.core.schedule import first_turn, parse_schedule
 from app.services import workflow_versions
+from app.services.run_rules import priority_of
 from app.services.start_documents import NotPublished
 from app.services.starts import check_mode
 from app.services.triggers import secrets
@@ -247,6 +248,7 @@ async def _check(session: AsyncSession, ctx: Context, row: Trigger, flow: Workfl
         raise NotPublished(f"{flow.name} has no published version yet. Publish one, or name the version to run.")
     document = (await workflow_versions.find_version(session, ctx, flow.id, number)).document
     config = stored_config(row.config, row.kind)
+    priority_of(ctx, config.priority)
     if not (isinstance(config, WebhookConfig) and config.take == "payload"):
         require_good_inputs(row.inputs, document.get("inputs") or {})
     if isinstance(config, ScheduleConfig):
