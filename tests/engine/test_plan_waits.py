@@ -68,8 +68,9 @@ async def test_a_run_is_seen_while_it_is_being_planned(api: Sandbox, runner: Wor
 
 
 async def test_a_worker_that_stops_hands_over_what_it_plans(api: Sandbox, runner: Worker, workers: Workers) -> None:
+    """Whoever waited for the look that is given up would come too late for us."""
     tenant, flow = await flow_of(api, {"attempts": 1})
-    api.control.fault("slow", seconds=8, times=1)
+    api.control.fault("slow", seconds=90, times=1)
     run_id = await runs.start(tenant.engineer, workflow=flow, mode="apply")
     await wait_for(tenant.engineer, run_id, ("running",))
     [second] = workers.start()
@@ -77,9 +78,6 @@ async def test_a_worker_that_stops_hands_over_what_it_plans(api: Sandbox, runner
     run = await wait_for(tenant.engineer, run_id)
     assert looks(api) == 3, "one that was given up, one to plan it, one to do it"
     assert run.state == "succeeded"
-    assert run.started_at is not None
-    assert run.finished_at is not None
-    assert (run.finished_at - run.started_at).total_seconds() < 8, "nobody waited for the look that was given up"
     assert b"run.fence_lost" not in runner.log.read_bytes() + second.log.read_bytes()
 
 
