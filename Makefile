@@ -1,6 +1,6 @@
 # Opsloom. `make` alone lists the targets. Needs Python 3.11+ and make.
 .DEFAULT_GOAL := help
-.PHONY: help up down test bench lint fmt lock clean
+.PHONY: help up down test soak bench lint fmt lock clean
 .NOTPARALLEL:
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -28,6 +28,11 @@ test: ## All checks and tests; T="tests/unit -k seal" for some
 	@tools/environment.sh requirements-dev.lock
 	@tools/debian.sh
 	@tools/test.sh $(T)
+
+soak: ## A storm of mishaps over a thousand runs; RUNS=200 for fewer, SEED=… to see one again
+	@tools/environment.sh requirements-dev.lock
+	@tools/debian.sh
+	@OPSLOOM_CHAOS_RUNS=$(or $(RUNS),1000) $(if $(SEED),OPSLOOM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -q -s tests/chaos/test_thousand_runs.py
 
 bench: ## Measure; ONLY=chain_1000 for one workload, RUNS=5 of each, PEERS=1 beside other engines
 	@tools/environment.sh requirements.lock

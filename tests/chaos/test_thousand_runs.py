@@ -1,6 +1,6 @@
 """Many runs of every shape while everything breaks, again and again: nothing is lost and nothing done twice.
 
-OPSLOOM_CHAOS_RUNS=1000 is the whole storm; the ordinary test run has a smaller one. A failure prints its seed, which
+`make soak` is the whole storm, a thousand runs; the ordinary test run has a smaller one. A failure prints its seed, which
 OPSLOOM_CHAOS_SEED gives again: the same mishaps in the same order (the moments are the machine's).
 """
 
@@ -251,7 +251,7 @@ async def folded(crowd: Crowd, run_id: UUID) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 async def test_a_storm_over_many_runs(
     house: TestStack, outside: dict[str, Sandbox], crew: Workers, tmp_path: Path
 ) -> None:
