@@ -120,7 +120,7 @@ async def test_runs_of_a_time_are_read_by_their_ids(superuser: Connection, conne
     """Their order is that of time, so that no index over when they were made is needed."""
     await fill(superuser, crowd)
     wanted = run_search.Wanted(crowd.client_id, since=utcnow() - timedelta(hours=1), until=utcnow())
-    [made, young, _, old] = run_search._conditions(wanted)
+    [made, young, _, old] = run_search.conditions(wanted)
     statement = (
         "SELECT id FROM runs WHERE client_id = :client AND parent IS NULL AND created_at >= :since AND id >= :young"
         " AND id < :old ORDER BY id DESC LIMIT 50"

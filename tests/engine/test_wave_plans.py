@@ -22,10 +22,10 @@ def needing_site() -> Json:
     return chain("Sited", step)
 
 
-async def planned(msp: Msp, *canary: str, percents: tuple[float, ...] = ()) -> UUID:
+async def planned(msp: Msp, *canary: str, percents: tuple[float, ...] = (), priority: str = "normal") -> UUID:
     """A wave's plan that is over, over all clients."""
     flow = await published(msp, needing_site(), site="hq")
-    asked: Json = {"canary": [msp.slug(name) for name in canary], "percents": percents}
+    asked: Json = {"canary": [msp.slug(name) for name in canary], "percents": percents, "priority": priority}
     plan = await waves.start(msp.me, workflow=flow, mode="plan", to=msp.slugs, stop_at_percent=100, **asked)
     await reached(msp, plan, "succeeded", "failed", "paused")
     return plan

@@ -36,7 +36,7 @@ PUBLIC = {
 OWN = {
     "GET /api/v1/auth/me", "POST /api/v1/auth/password", "GET /api/v1/auth/tokens", "POST /api/v1/auth/tokens",
     "DELETE /api/v1/auth/tokens/{token_id}", "GET /api/v1/auth/sessions", "DELETE /api/v1/auth/sessions/{session_id}",
-    "GET /api/v1/clients", "GET /api/v1/actions", "GET /api/v1/platforms",
+    "GET /api/v1/clients", "GET /api/v1/runs", "GET /api/v1/actions", "GET /api/v1/platforms",
 }  # fmt: skip
 # What is of no client: the health of the system is for staff of the MSP (tests/stack/test_health.py).
 SYSTEM = {"GET /api/v1/health"}
@@ -221,6 +221,21 @@ async def test_who_is_not_signed_in_gets_nothing(web, target: Target, caller, re
     assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(GUARDED, 401)
     assert {answer.headers["content-type"] for answer in answers.values()} == {"application/problem+json"}
     assert dump(web) == before
+
+
+async def test_the_list_over_all_clients_shows_each_their_own(
+    web, world, target: Target, caller, thief, lowest
+) -> None:
+    """Nothing to whoever may not read the runs of a client, and nothing of a client that one is no member of."""
+    boss = signed(await sign_in(web.superuser_dsn, world.boss))
+    everything = [await caller.get("/api/v1/runs", headers=who) for who in (boss, lowest, thief)]
+    assert [answer.status_code for answer in everything] == [200, 200, 200]
+    clients_of = [{run["client_slug"] for run in answer.json()} for answer in everything]
+    assert target.ids["client"] in clients_of[0]
+    assert clients_of[1] == set()
+    assert target.ids["client"] not in clients_of[2]
+    refused = await caller.get("/api/v1/runs", params={"client": target.ids["client"]}, headers=thief)
+    assert refused.status_code == 404
 
 
 async def test_the_lowest_role_does_nothing_but_see_its_client(web, target: Target, caller, lowest) -> None:

@@ -13,6 +13,7 @@ import pytest
 from app.engine.core.document import parse_document
 from app.engine.core.events import Event, StepIntended, StepSucceeded
 from app.engine.runtime.channel import Announcer
+from app.engine.runtime.clock import DatabaseClock
 from app.engine.runtime.dispatch import Claim, Taken
 from app.engine.runtime.engine import Engine
 from app.engine.runtime.record import Record
@@ -32,7 +33,7 @@ def record(rule: str, events: tuple[Event, ...] = ()) -> Record:
         "workflow_id": str(uuid4()), "parent": None, "started_by": None, "started_by_name": "", "label": "",
         "extra": {"faults": 3},
     }  # fmt: skip
-    found: Any = {"run": run, "document": document, "events": events, "now": datetime.now(UTC)}
+    found: Any = {"run": run, "document": document, "events": events, "clock": DatabaseClock(datetime.now(UTC))}
     nothing: Any = {"plan": None, "sealed": None, "approvals": (), "connections": {}, "origin": None}
     return Record(**found, **nothing, client={"slug": "one"}, author=None, publisher=None)
 
