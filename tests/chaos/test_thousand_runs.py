@@ -1,7 +1,7 @@
 """Many runs of every shape while everything breaks, again and again: nothing is lost and nothing done twice.
 
-`make soak` is the whole storm, a thousand runs; the ordinary test run has a smaller one. A failure prints its seed, which
-OPSLOOM_CHAOS_SEED gives again: the same mishaps in the same order (the moments are the machine's).
+`make soak` is the whole storm, a thousand runs; the ordinary test run has a smaller one. A failure prints its seed, and
+`make soak SEED=…` has the same mishaps in the same order again (the moments are the machine's).
 """
 
 from __future__ import annotations
