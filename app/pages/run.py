@@ -98,9 +98,9 @@ class RunPageState(PageState, Attempts, SessionState):
             self.past = past
 
     @guarded("run.start")
-    async def settle(self, context: Context, node: str, outcome: str) -> None:
-        """Say what became of a step whose outcome nobody knows."""
-        await runs.settle(context, _here(self), node=node, outcome=outcome)
+    async def settle(self, context: Context, node: str, outcome: str, output: Any) -> None:
+        """Say what became of a step whose outcome nobody knows, and perhaps what it gave."""
+        await runs.settle(context, _here(self), node=node, outcome=outcome, output=output)
 
     @guarded("run.undo")
     async def undo(self, context: Context, mode: str) -> Any:

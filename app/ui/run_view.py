@@ -23,7 +23,7 @@ class RunPage(rx.Component):
     busy: rx.Var[bool]
     on_decide: rx.EventHandler[lambda answer: [answer]]
     on_answer: rx.EventHandler[lambda answer: [answer]]
-    on_settle: rx.EventHandler[lambda node, outcome: [node, outcome]]
+    on_settle: rx.EventHandler[lambda node, outcome, output: [node, outcome, output]]
     on_retry: rx.EventHandler[lambda nodes: [nodes]]
     on_again: rx.EventHandler[lambda node, outputs: [node, outputs]]
     past: rx.Var[Json]

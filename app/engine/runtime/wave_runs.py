@@ -45,7 +45,7 @@ async def set_free(client_id: UUID, run_id: UUID) -> None:
         run.state, run.reason = "queued", None
         session.add(run)
         await session.flush()
-        await wake_run(session, client_id, run_id)
+        await wake_run(session, client_id, run_id, run.priority)
         await _told(session, client_id, run_id, "run_released")
 
 
@@ -83,7 +83,7 @@ async def stop(client_id: UUID, run_id: UUID) -> bool:
         session.add(run)
         await session.flush()
         if not held:
-            await wake_run(session, client_id, run_id)
+            await wake_run(session, client_id, run_id, run.priority)
     return held
 
 

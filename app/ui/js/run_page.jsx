@@ -226,6 +226,7 @@ export function RunPage({ run, types = {}, may = {}, problem, busy, onDecide, on
               step={step}
               types={types}
               onSettle={now && may.start ? onSettle : null}
+              mayGive={may.draw}
               onAgain={again ? (node) => onAgain(node, edits) : null}
               onEdit={again && may.draw ? keepEdit : null}
               edited={edits[step.node]}

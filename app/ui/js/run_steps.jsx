@@ -129,20 +129,46 @@ function Attempts({ step }) {
   );
 }
 
-// A step of which nobody knows what became: a person looks and says.
-function Unknown({ step, onSettle }) {
+// A step of which nobody knows what became: a person looks and says. What it gave is asked for too, where the reader may
+// write outputs: a later step that reads it finds nothing otherwise.
+function Unknown({ step, onSettle, mayGive }) {
   const text = useText();
+  const [gave, setGave] = useState("");
+  const [wrong, setWrong] = useState("");
+  const done = () => {
+    try {
+      onSettle(step.node, "done", gave.trim() ? JSON.parse(gave) : null);
+    } catch (error) {
+      setWrong(error.message);
+    }
+  };
   return (
     <div className="os-callout" data-colour="orange" role="alert">
       <Icon name="help" />
       <div>
         <p>{text("run.unknown_help")}</p>
+        {onSettle && mayGive ? (
+          <details>
+            <summary>{text("run.it_gave")}</summary>
+            <div className="os-field">
+              <textarea className="os-input os-mono" rows={6} spellCheck={false} value={gave} aria-label={text("run.it_gave")} aria-invalid={Boolean(wrong)}
+                placeholder={'{"id": "…"}'} onChange={(event) => setGave(event.target.value)} />
+              {wrong ? (
+                <span className="os-error" role="alert">
+                  {text("run.edit_not_json", { why: wrong })}
+                </span>
+              ) : (
+                <span className="os-help">{text("run.it_gave_help")}</span>
+              )}
+            </div>
+          </details>
+        ) : null}
         {onSettle ? (
           <p className="os-line">
-            <button type="button" className="os-button" data-size="small" onClick={() => onSettle(step.node, "done")}>
+            <button type="button" className="os-button" data-size="small" onClick={done}>
               {text("run.it_was_done")}
             </button>
-            <button type="button" className="os-button" data-size="small" onClick={() => onSettle(step.node, "not_done")}>
+            <button type="button" className="os-button" data-size="small" onClick={() => onSettle(step.node, "not_done", null)}>
               {text("run.it_was_not_done")}
             </button>
           </p>
@@ -185,7 +211,7 @@ export function Original({ problem }) {
 }
 
 /** The selected step. `onSettle` and `onRetry` are left out where the reader may not. */
-export function StepDetail({ step, types, onSettle, onRetry, onAgain, onEdit, edited }) {
+export function StepDetail({ step, types, mayGive, onSettle, onRetry, onAgain, onEdit, edited }) {
   const text = useText();
   const [tab, setTab] = useState("change");
   const { title } = stepWords(types, step.type, text);
@@ -222,7 +248,7 @@ export function StepDetail({ step, types, onSettle, onRetry, onAgain, onEdit, ed
         </div>
       ) : null}
       <Waiting step={step} types={types} />
-      {step.state === "unknown" ? <Unknown step={step} onSettle={onSettle} /> : null}
+      {step.state === "unknown" ? <Unknown step={step} onSettle={onSettle} mayGive={mayGive} /> : null}
       <div className="os-tabs" role="tablist">
         {TABS.map((name) => (
           <button key={name} type="button" role="tab" aria-selected={tab === name} onClick={() => setTab(name)}>
