@@ -41,7 +41,7 @@ bench: ## Measure; ONLY=chain_1000 for one workload, RUNS=5 of each, PEERS=1 bes
 
 lint: ## Style, types and import contracts
 	@tools/environment.sh requirements-dev.lock
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/oxlint --quiet app && $(BIN)/mypy && $(BIN)/lint-imports
 
 fmt: ## Format the code
 	@tools/environment.sh requirements-dev.lock

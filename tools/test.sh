@@ -11,14 +11,15 @@ fi
 
 step "Style";           "$bin/ruff" check .
 step "Format";          "$bin/ruff" format --check .
+step "Browser modules"; "$bin/oxlint" --quiet app
 step "Types";           "$bin/mypy"
 step "Import contracts"; "$bin/lint-imports" --no-logo
 
-# What has a database of its own, or none, runs four at a time: it waits for its servers more than it works. What kills
+# What has a database of its own, or none, runs six at a time: it waits for its servers more than it works. What kills
 # and waits, and what draws in a browser, runs one after the other, but the two beside each other, as each has servers of
 # its own.
 step "Tests"
-"$bin/pytest" -q -n 4 tests --ignore=tests/chaos --ignore=tests/e2e
+"$bin/pytest" -q -n 6 tests --ignore=tests/chaos --ignore=tests/e2e
 
 step "End-to-end tests, and chaos beside them"
 said=$(mktemp)

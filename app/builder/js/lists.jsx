@@ -1,5 +1,6 @@
 // Two lists that lead to a step: what has to be mended, and the search for one by name.
 import { useEffect, useMemo, useRef, useState } from "react";
+import { fieldOf } from "./derive.js";
 import { titleOf } from "./node.jsx";
 import { Choice, Panel } from "./panel.jsx";
 import { Icon, useText } from "./shared.js";

@@ -1,6 +1,6 @@
 // A wire between two steps: what passes by it in a run is coloured, and in its middle a step can be put or it be cut.
 import { memo } from "react";
-import { BaseEdge, EdgeLabelRenderer, getBezierPath, useStore } from "@xyflow/react";
+import { BaseEdge, EdgeLabelRenderer, getBezierPath } from "@xyflow/react";
 import { Icon, useText } from "./shared.js";
 import { useBuilder, useSelect } from "./store.js";
 

@@ -10,7 +10,6 @@ import { Reminded, useAsked } from "./waiting.jsx";
 
 /** What has been answered so far. */
 export function Said({ decisions }) {
-  const text = useText();
   if (!decisions?.length) return null;
   return (
     <ul className="os-said">
