@@ -135,6 +135,10 @@ function Unknown({ step, onSettle, mayGive }) {
   const text = useText();
   const [gave, setGave] = useState("");
   const [wrong, setWrong] = useState("");
+  const type = (event) => {
+    setGave(event.target.value);
+    setWrong("");
+  };
   const done = () => {
     try {
       onSettle(step.node, "done", gave.trim() ? JSON.parse(gave) : null);
@@ -152,7 +156,7 @@ function Unknown({ step, onSettle, mayGive }) {
             <summary>{text("run.it_gave")}</summary>
             <div className="os-field">
               <textarea className="os-input os-mono" rows={6} spellCheck={false} value={gave} aria-label={text("run.it_gave")} aria-invalid={Boolean(wrong)}
-                placeholder={'{"id": "…"}'} onChange={(event) => setGave(event.target.value)} />
+                placeholder={'{"id": "…"}'} onChange={type} />
               {wrong ? (
                 <span className="os-error" role="alert">
                   {text("run.edit_not_json", { why: wrong })}
