@@ -26,13 +26,13 @@ _COMMIT_MANY = "SELECT woken, last FROM public.engine_commit_many(%s, %s::jsonb,
 # A claim need not reach the disk before the run is loaded: what is written of the run under it does so with the claim
 # before it, and a claim that a crash took back is a run that is claimed again, under another fence.
 _CLAIM = (
-    "SELECT c.client_id, c.run_id, c.fence, c.wakeups, public.opsloom_engine_load(c.client_id, c.run_id)"
+    "SELECT public.opsloom_engine_load(c.client_id, pg_catalog.array_agg(c.run_id))"
     " FROM pg_catalog.set_config('synchronous_commit', 'off', true) AS soon, doors.claim_runs(%s, %s, %s) AS c"
+    " GROUP BY c.client_id"
 )
-_LOAD = "SELECT public.opsloom_engine_load(%s, %s)"
-_LOAD_MANY = (
-    "SELECT public.opsloom_engine_load(w.client, w.run)"
-    " FROM unnest(%s::uuid[], %s::uuid[]) WITH ORDINALITY AS w (client, run, place) ORDER BY w.place"
+_LOAD = (
+    "SELECT public.opsloom_engine_load(w.client, pg_catalog.array_agg(w.run))"
+    " FROM unnest(%s::uuid[], %s::uuid[]) AS w (client, run) GROUP BY w.client"
 )
 _WAKE = "SELECT public.wake_run(%s, %s, %s, %s)"
 
@@ -124,23 +124,36 @@ def _by_client(writes: Sequence[Write]) -> list[dict[str, Any]]:
 
 async def claim_loaded(
     connection: Connection, worker_id: UUID, limit: int, spare: int = 0
-) -> list[tuple[Claim, dict[str, Any] | None]]:
+) -> list[tuple[Claim, dict[str, Any]]]:
     """What :func:`app.data.doors.claim_runs` gives, each run with what :func:`engine_load` gives, in one statement.
 
     Raises as both do, and nothing is claimed then: a run that cannot be read is to be claimed without.
     """
     cursor = await connection.execute(_CLAIM, (worker_id, limit, spare))
-    return [(Claim(*row), raw) for *row, raw in await cursor.fetchall()]
+    found = _each([raw for (raw,) in await cursor.fetchall()])
+    return [(Claim(*key, raw["fence"], raw["wakeups"]), raw) for key, raw in found.items()]
 
 
 async def engine_load(connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any] | None]:
-    """Each run with all that walking it needs (alembic/sql/0019/engine_load.sql); None where it is gone."""
-    if len(claims) == 1:
-        cursor = await connection.execute(_LOAD, (claims[0].client_id, claims[0].run_id))
-    else:
-        values = ([claim.client_id for claim in claims], [claim.run_id for claim in claims])
-        cursor = await connection.execute(_LOAD_MANY, values)
-    return [raw for (raw,) in await cursor.fetchall()]
+    """Each run with all that walking it needs (alembic/sql/0024/engine_load.sql): what belongs to its client, and what
+    is its own; None where it is gone. Runs of one client share objects, and nobody may change them."""
+    values = ([claim.client_id for claim in claims], [claim.run_id for claim in claims])
+    cursor = await connection.execute(_LOAD, values)
+    found = _each([raw for (raw,) in await cursor.fetchall()])
+    return [found.get((claim.client_id, claim.run_id)) for claim in claims]
+
+
+def _each(loaded: Sequence[dict[str, Any]]) -> dict[tuple[UUID, UUID], dict[str, Any]]:
+    """The runs of each client that was loaded, by client and run."""
+    found = {}
+    for client in loaded:
+        document = None
+        of_client = {name: value for name, value in client.items() if name != "runs"}
+        for run in client["runs"]:
+            document = document if run["shared"] else run["document"]
+            key = UUID(run["run"]["client_id"]), UUID(run["run"]["id"])
+            found[key] = {**of_client, **run, "document": document}
+    return found
 
 
 def _json(value: Any) -> str | None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from app.core.context import Context, system_actor
+from app.data.commits import Write, Written, engine_commit_many
 from app.data.repositories import audit
 from tests.db.conftest import Connect
 from tests.db.world import Company, Connection, Worker, runs, value
@@ -23,11 +24,21 @@ _FUNCTIONS = {
     "set_config": "text, text, boolean",
     "clock_timestamp": "",
     "to_jsonb": "anyelement",
+    "to_json": "anyelement",
+    "json_build_object": "VARIADIC text[]",
+    "array_to_json": "anyarray",
+    "array_append": "anyarray, anyelement",
+    "array_agg": "anyelement",
+    "array_fill": "anyelement, integer[]",
+    "cardinality": "anyarray",
+    "unnest": "anyarray",
+    "bool_or": "boolean",
     "jsonb_build_object": "VARIADIC text[]",
     "lease_valid": "uuid",
     "opsloom_words": "text, jsonb, jsonb",
 }
-_TABLES = ("audit_heads", "audit_events", "runs", "run_queue", "step_events", "run_words", "workflow_versions")
+_TABLES = ("audit_heads", "audit_events", "runs", "run_queue", "run_plans", "step_events", "run_words")
+_TABLES += ("workflow_versions", "connections", "clients", "client_limits")
 
 
 @pytest.fixture
@@ -57,13 +68,27 @@ async def test_the_engine_reads_and_writes_where_it_should(
     [run] = await runs(superuser, first)
     await superuser.execute("UPDATE runs SET label = 'Anna' WHERE id = %s", [run])
     [claim] = [claim for claim in await worker.claim(100) if claim.run_id == run]
-    loaded = await value(trapped, "SELECT public.opsloom_engine_load(%s, %s) -> 'run' ->> 'id'", first.client_id, run)
+    load = "SELECT public.opsloom_engine_load(%s, ARRAY[%s]) #>> '{runs,0,run,id}'"
+    loaded = await value(trapped, load, first.client_id, run)
     assert loaded == str(run)
     await worker.commit(
         claim, [1], run_patch={"state": "succeeded", "finished": True}, queue_patch={"done": True, "wakeups": 0}
     )
     assert await value(superuser, "SELECT count(*) FROM public.step_events WHERE run_id = %s", run) == 1
     assert await value(superuser, "SELECT word FROM public.run_words WHERE run_id = %s", run) == "anna"
+
+
+async def test_so_does_what_is_written_together(superuser: Connection, first: Company, trapped: Connection) -> None:
+    worker = await Worker(trapped).register()
+    ids = await runs(superuser, first, 2)
+    claims = [claim for claim in await worker.claim(100) if claim.run_id in ids]
+    patch = {"state": "succeeded", "finished": True, "plan": {}, "seal": "s", "plan_at": "2026-11-30T08:00:00Z"}
+    event = {"seq": 1, "node": "n", "kind": "intent"}
+    writes = [Write(claim, [event], patch, {"done": True, "wakeups": 0}) for claim in claims]
+    assert await engine_commit_many(trapped, worker.id, writes) == [Written(0, None)] * 2
+    for kept in ("step_events", "run_plans"):
+        count = f"SELECT count(*) FROM public.{kept} WHERE run_id = ANY (%s)"
+        assert await value(superuser, count, ids) == 2
 
 
 async def test_the_chain_is_hashed_as_it_should(superuser: Connection, first: Company, trapped: Connection) -> None:

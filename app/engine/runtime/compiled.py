@@ -30,10 +30,15 @@ class _Kept:
 
 _kept: OrderedDict[bytes, _Kept] = OrderedDict()
 _by_document: dict[int, _Kept] = {}
+# Runs that are loaded together share the object, and need not ask what text it is.
+_latest: tuple[Any, Document] | None = None
 
 
 def parsed(raw: Any) -> Document:
-    """The document that ``raw`` (an object of JSON) is. Raises Invalid."""
+    """The document that ``raw`` (an object of JSON, which nobody changes) is. Raises Invalid."""
+    global _latest
+    if _latest and _latest[0] is raw:
+        return _latest[1]
     text = _encode(raw).encode("utf-8", "surrogatepass")
     key = hashlib.sha256(text).digest()
     found = _kept.get(key)
@@ -42,6 +47,7 @@ def parsed(raw: Any) -> Document:
         _by_document[id(found.document)] = found
         _forget_oldest()
     _kept.move_to_end(key)
+    _latest = raw, found.document
     return found.document
 
 

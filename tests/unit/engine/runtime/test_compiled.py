@@ -24,6 +24,13 @@ def test_the_same_text_is_parsed_and_compiled_once() -> None:
     assert one == parse_document(drawn("same"))
 
 
+def test_what_runs_share_is_not_written_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = drawn("shared")
+    one = parsed(raw)
+    monkeypatch.delattr(compiled, "_encode")
+    assert parsed(raw) is one
+
+
 def test_another_name_is_another_document_though_the_same_is_executed() -> None:
     one, other = parsed(drawn("a")), parsed(drawn("b"))
     assert (one.name, other.name) == ("a", "b")
