@@ -187,7 +187,7 @@ class NewRun(Body):
     plan: UUID | None = None
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
     only_node: str | None = None
-    priority: Literal["low", "normal", "high"] = "normal"
+    priority: Literal["low", "normal", "high"] | None = Field(default=None, description="That of the plan, or normal.")
     rows: list[Json] | None = Field(default=None, max_length=10_000, description="One run for each, as one batch.")
     skip_invalid: bool = False
 

@@ -29,7 +29,7 @@ class Start:
     plan: UUID | None
     version: int | None
     key: str
-    priority: str = "normal"
+    priority: str = ""
 
 
 async def begin_and_wait(ctx: Context, asked: Start, seconds: float) -> RunView:
@@ -53,7 +53,7 @@ async def _one(ctx: Context, asked: Start) -> UUID:
         version=asked.version,
         plan=asked.plan,
         idempotency_key=asked.key or None,
-        priority=asked.priority,
+        priority=asked.priority or None,
     )
 
 
@@ -72,7 +72,7 @@ async def _batch(ctx: Context, asked: Start) -> UUID:
         skip_invalid=asked.skip_invalid,
         version=asked.version,
         idempotency_key=asked.key or None,
-        priority=asked.priority,
+        priority=asked.priority or "normal",
     )
 
 

@@ -136,7 +136,7 @@ def _then_show(work: Callable[[Context], Awaitable[UUID]], client: str, as_: str
         from app.services import waves
 
         ctx = await context(client, as_)
-        return await waves.get(ctx, await work(ctx), steps=True)
+        return await waves.get(ctx, await work(ctx), matrix=waves.Matrix())
 
     emit(run(both()), as_json=json, human=_told)
 

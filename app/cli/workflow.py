@@ -99,7 +99,9 @@ def run_(
     mode: Mode = "plan",
     plan: Annotated[UUID | None, typer.Option(help="Id of the plan run whose seal must still hold.")] = None,
     version: Annotated[int | None, typer.Option(help="Another version than the published one.")] = None,
-    priority: Annotated[str, typer.Option(help="low, normal or high: which of the client's runs go first.")] = "normal",
+    priority: Annotated[
+        str, typer.Option(help="low, normal or high: which of the client's runs go first. Left out, as its plan.")
+    ] = "",
     key: Annotated[str, typer.Option("--idempotency-key", help="The same key starts one run only.")] = "",
     wait: Annotated[float, typer.Option(help="Seconds to wait for the end; 0 returns at once.")] = 300,
     as_: As = "",

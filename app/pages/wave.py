@@ -70,8 +70,9 @@ class WaveState(PageState, SessionState):
         wave_id = _here(self)
         async with self:
             self._key = self._key if self._key.startswith(str(wave_id)) else f"{wave_id}:{uuid4().hex}"
+        matrix = waves.Matrix()
         async for reader in while_open(self, allowed("run.read"), LOOK_AGAIN_AFTER_S):
-            view = await waves.get(reader, wave_id, steps=True)
+            view = await waves.get(reader, wave_id, matrix=matrix)
             rows = [_target_row(target) for target in view.targets]
             async with self:
                 _show(self, reader, view)
@@ -135,7 +136,7 @@ def _undone_row(target: UndoneTarget) -> Json:
 def _show(state: WaveState, context: Context, view: WaveView) -> None:
     steers = "wave.start" in context.permissions
     state.stands, state.why = view.state, view.reason or {}
-    state.words = {"begun": view.begun, "stages": view.stages, "workflow": view.workflow_name, "mode": view.mode}
+    state.words = view.model_dump(include={"begun", "stages", "mode", "priority"}) | {"workflow": view.workflow_name}
     state.can_steer = steers
     state.can_apply = steers and view.mode == "plan" and view.state in OVER
     state.can_undo = steers and view.mode == "apply" and view.state in OVER
@@ -217,6 +218,8 @@ def page() -> rx.Component:
         state_badge(state=WaveState.stands),
         " ",
         t("waves.where", begun=words["begun"], stages=words["stages"]),
+        rx.cond(words["priority"] == "high", rx.el.span(", ", t("priority.high_tag"))),
+        rx.cond(words["priority"] == "low", rx.el.span(", ", t("priority.low_tag"))),
         class_name="os-muted",
     )
     why = rx.cond(WaveState.why, callout(reason(WaveState.why)))

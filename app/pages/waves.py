@@ -11,6 +11,7 @@ from app.core.context import Context
 from app.core.errors import Invalid, Problem
 from app.services import clients, waves, workflows
 from app.services.clients import ClientView
+from app.services.run_views import PRIORITIES
 from app.services.waves import WaveView
 from app.ui.attempt import Attempts, attempt
 from app.ui.frame import client_path, crumb, page_frame
@@ -35,7 +36,8 @@ COLUMNS = (
 )
 PAUSES = ("0", "600", "3600", "86400", "manual")
 DEFAULTS: Json = {
-    "to": [], "tags": [], "canary": [], "percents": "10, 50", "pause": "0", "stop_at_percent": 20, "inputs": {},
+    "to": [], "tags": [], "canary": [], "percents": "10, 50", "pause": "0", "stop_at_percent": 20,
+    "priority": "normal", "inputs": {},
 }  # fmt: skip
 
 
@@ -94,6 +96,7 @@ def _asked(sent: Json) -> Json:
         "percents": _percents(str(sent.get("percents") or "")),
         "pause_s": "manual" if pause == "manual" else float(pause) if pause in PAUSES else 0.0,
         "stop_at_percent": float(sent.get("stop_at_percent") or 0),
+        "priority": str(sent.get("priority") or "normal"),
     }
 
 
@@ -110,6 +113,7 @@ async def _schema(context: Context) -> Json:
     flows = [flow.name for flow in await workflows.list_workflows(context) if flow.published_version]
     found = [one for one in await clients.clients_of(context.actor) if not one.is_msp]
     pauses = {name: _words(f"waves.pause_{name}") for name in PAUSES}
+    turns = {name: _words(f"priority.{name}") for name in PRIORITIES}
     return {
         "type": "object",
         "properties": {
@@ -118,6 +122,7 @@ async def _schema(context: Context) -> Json:
             "percents": {"type": "string", **_titled("percents")},
             "pause": {"enum": list(PAUSES), "x-options": pauses, **_titled("pause")},
             "stop_at_percent": {"type": "number", "minimum": 0, "maximum": 100, **_titled("stop_at")},
+            "priority": {"enum": list(turns), "x-options": turns, "x-title": _words("priority.label")},
             "inputs": {"type": "object", "x-widget": "key_values", **_titled("inputs")},
         },
         "required": ["workflow"],

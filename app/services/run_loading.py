@@ -90,6 +90,14 @@ async def view(ctx: Context, run_id: UUID) -> RunView:
         return _view(found, await _more(session, ctx, found))
 
 
+async def step_states(ctx: Context, run_id: UUID) -> dict[str, str]:
+    """The states of a run's steps by node; none before anything was done. Raises Missing."""
+    found = await read_run(ctx, run_id)
+    if found is None:
+        raise Missing("run")
+    return {step.node: step.state for step in steps_of(_past(found, None).state(), found.history, ())}
+
+
 def _view(found: ReadRun, more: _More) -> RunView:
     run, plan = found.run, found.plan
     past = _past(found, more.origin)

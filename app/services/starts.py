@@ -41,21 +41,23 @@ async def start(
     plan: UUID | None = None,
     idempotency_key: str | None = None,
     only_node: str | None = None,
-    priority: str = "normal",
+    priority: str | None = None,
 ) -> UUID:
     """Queue a run and give its id. The same ``idempotency_key`` gives the run that it started the first time, and is
     refused (Stale) where anything else is asked for with it.
 
     Without ``version`` the published one is taken; ``draft`` is a document to plan (or of which to try one step) as it
     is. ``plan`` names the plan run whose seal must still hold; its inputs and document are used. Of a client's runs
-    those of a higher ``priority`` (``low``, ``normal``, ``high``) are taken first.
+    those of a higher ``priority`` (``low``, ``normal``, ``high``) are taken first; left out, it is that of the plan, or
+    normal.
 
     Raises Invalid naming each input or node that is wrong, Missing, NotPublished, Stale for a plan that is not one.
     """
-    details = {"version": version, "draft": draft, "plan": plan, "only_node": only_node, "priority": priority}
+    details = {"version": version, "draft": draft, "plan": plan, "only_node": only_node}
+    details["priority"] = priority or "normal"
     asked = Asked(workflow, mode, inputs or {}, idempotency_key, details=details)
     allowed(ctx, mode)
-    urgency = priority_of(ctx, priority)
+    urgency = priority_of(ctx, priority or "normal")
     if draft is None and plan is None:
         return await _start_version(ctx, asked, version, only_node=only_node, priority=urgency)
 
@@ -69,7 +71,7 @@ async def start(
             plan=plan,
             only_node=only_node,
             trigger=None,
-            priority=urgency,
+            priority=urgency if priority else None,
         )
 
     return await once(ctx, asked, work)
@@ -166,7 +168,7 @@ async def _start(
     plan: UUID | None,
     only_node: str | None,
     trigger: Json | None,
-    priority: int,
+    priority: int | None,
 ) -> UUID:
     if earlier := await by_key(session, ctx, asked):
         return earlier
@@ -176,7 +178,7 @@ async def _start(
         chosen = await choose(session, ctx, asked.workflow, version, draft)
         run, document = _fresh(ctx, asked, chosen), chosen.document
     run.only_node = _known_node(only_node, document) or run.only_node
-    run.priority = priority
+    run.priority = run.priority if priority is None else priority
     (extra,) = await slots_of(session, ctx, document, [(None, run.inputs)])
     run.extra = {**run.extra, **extra}
     if trigger:
@@ -223,6 +225,7 @@ async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID
         sealed_plan=planned.id,
         follows=planned.follows,
         only_node=planned.only_node,
+        priority=planned.priority,
         idempotency_key=asked.key,
         extra={
             **{name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},

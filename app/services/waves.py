@@ -34,13 +34,15 @@ from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
 from app.services.wave_loading import find_wave, targets_of
+from app.services.wave_matrix import Matrix
 from app.services.wave_preparing import PREPARED_WITHIN, prepare_all, until_prepared
 from app.services.wave_rules import check_rules, chosen_clients, planned_clients
 from app.services.wave_steering import OVER, cancel, pause, resume
-from app.services.wave_views import TargetView, WaveView, matrix_of, target_view, wave_view
+from app.services.wave_views import TargetView, WaveView, target_view, wave_view
 
 __all__ = [
     "OVER",
+    "Matrix",
     "TargetView",
     "WaveView",
     "cancel",
@@ -157,16 +159,16 @@ async def list_waves(ctx: Context, *, limit: int = 50) -> list[WaveView]:
         return [wave_view(run, (await workflow_versions.find(session, ctx, run.workflow_id)).name) for run in found]
 
 
-async def get(ctx: Context, wave_id: UUID, *, steps: bool = False) -> WaveView:
-    """One wave with its clients, with ``steps`` also the matrix of clients and step states. Raises Missing."""
+async def get(ctx: Context, wave_id: UUID, *, matrix: Matrix | None = None) -> WaveView:
+    """One wave with its clients, through ``matrix`` also with the states of their steps. Raises Missing."""
     ctx.require("run.read")
     async with tenant_session(ctx) as session:
         run = await find_wave(session, ctx, wave_id)
         name = (await workflow_versions.find(session, ctx, run.workflow_id)).name
         targets = await targets_of(session, ctx, wave_id)
-    matrix = await matrix_of(ctx, targets) if steps else {}
+    inside = await matrix.of(ctx, targets) if matrix else {}
     return wave_view(run, name).model_copy(
-        update={"targets": tuple(target_view(target, matrix.get(target.target, {})) for target in targets)}
+        update={"targets": tuple(target_view(target, inside.get(target.target, {})) for target in targets)}
     )
 
 

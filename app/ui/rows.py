@@ -21,6 +21,7 @@ _MAY = {
     "draw": "workflow.write",
     "publish": "workflow.publish",
     "connect": "connection.write",
+    "hurry": "run.hurry",
 }
 
 

@@ -31,6 +31,7 @@ class _Start(BaseModel):
     table: str = ""
     name: str = ""
     mode: str = "plan"
+    priority: str = "normal"
     skip_invalid: bool = False
     key: str | None = None
 
@@ -115,6 +116,7 @@ async def _one(context: Context, asked: _Start) -> Any:
         mode=mode,
         version=asked.version,
         idempotency_key=asked.key,
+        priority=asked.priority,
     )
 
 
@@ -129,6 +131,7 @@ async def _batch(context: Context, asked: _Start) -> Any:
         skip_invalid=asked.skip_invalid,
         version=asked.version,
         idempotency_key=asked.key,
+        priority=asked.priority,
     )
 
 

@@ -204,6 +204,17 @@ async def test_of_one_clients_runs_the_urgent_ones_are_taken_first(m365: Sandbox
         await runs.start(tenant.engineer, workflow=flow.id, mode="plan", priority="now")
 
 
+async def test_a_plan_that_is_carried_out_keeps_its_turn(m365: Sandbox, stack: TestStack, runner: Worker) -> None:
+    """Whoever carries it out need not have the right to put runs before others: somebody had it."""
+    tenant = await tenant_of(m365)
+    flow = await tenant.publish(chain("Kept", {"id": "a", "type": "flow.noop"}))
+    plan = await runs.start(tenant.engineer, workflow=flow.id, mode="plan", priority="high")
+    await wait_for(tenant.engineer, plan)
+    for asked, kept in ((None, "high"), ("low", "low")):
+        made = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", plan=plan, priority=asked)
+        assert (await runs.get(tenant.engineer, made)).priority == kept
+
+
 class TestCompensation:
     def document(self, *nodes: Json, **rules: Any) -> Json:
         return {**chain("Compensated", *nodes), "on_failure": "compensate", **rules}

@@ -101,7 +101,7 @@ async def test_a_wave_that_is_paused_while_it_is_prepared_begins_whole(
         await waves.resume(msp.me, wave)
     await waves.pause(msp.me, wave)
     await looked(web, wave)
-    view = await waves.get(msp.me, wave, steps=True)
+    view = await waves.get(msp.me, wave, matrix=waves.Matrix())
     assert states_of(view) == {"Ada": "held", "Bob": "preparing", "Cyd": "preparing"}
     assert [target.run is None for target in view.targets] == [False, True, True]
     gate.go.set()

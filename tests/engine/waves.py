@@ -72,7 +72,7 @@ async def reached(msp: Msp, wave: UUID, *states: str, begun: int = 0, seconds: f
     """The wave as soon as it is in one of ``states``, with so many stages begun."""
     until = time.monotonic() + seconds
     while True:
-        view = await waves.get(msp.me, wave, steps=True)
+        view = await waves.get(msp.me, wave, matrix=waves.Matrix())
         if view.state in states and view.begun >= begun:
             return view
         assert time.monotonic() < until, f"wave is {view.state} ({view.reason}): {states_of(view)}"

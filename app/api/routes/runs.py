@@ -115,7 +115,7 @@ async def _started(ctx: Context, body: NewRun) -> UUID:
             skip_invalid=body.skip_invalid,
             version=body.version,
             idempotency_key=body.idempotency_key,
-            priority=body.priority,
+            priority=body.priority or "normal",
         )
     return await runs.start(
         ctx,

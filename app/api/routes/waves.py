@@ -32,7 +32,7 @@ async def start_wave(ctx: InClient, body: NewWave) -> WaveView:
 @router.get("/{wave_id}")
 async def get(ctx: InClient, wave_id: UUID, steps: bool = False) -> WaveView:
     """One wave with its clients; with ``steps`` also the states of each one's steps."""
-    return await waves.get(ctx, wave_id, steps=steps)
+    return await waves.get(ctx, wave_id, matrix=waves.Matrix() if steps else None)
 
 
 @router.post("/{wave_id}/pause", status_code=202)

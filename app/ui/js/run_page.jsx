@@ -39,6 +39,7 @@ export function RunFacts({ run }) {
       <StateBadge state={run.state} />
       {run.undone_state === "succeeded" ? <StateBadge state="undone" /> : null}
       <Tag>{text(`run.kind_${kindOf(run)}`)}</Tag>
+      {run.priority && run.priority !== "normal" ? <Tag>{text(`priority.${run.priority}_tag`)}</Tag> : null}
       <Link className="os-link" to={`/c/${client}/workflows/${run.workflow_id}`}>
         {run.workflow_name} {run.version ? text("run.version", { number: run.version }) : text("run.draft")}
       </Link>

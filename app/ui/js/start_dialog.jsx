@@ -4,6 +4,7 @@ import { given, useQueryChange, useQueryPart } from "./address.js";
 import { Modal } from "./dialog.jsx";
 import { Skeleton } from "./feedback.jsx";
 import { useText } from "./i18n.js";
+import { Priority } from "./priority.jsx";
 import { SchemaForm } from "./schema_form.jsx";
 import { TableStart } from "./start_table.jsx";
 
@@ -23,11 +24,12 @@ const byField = (problem) => {
 function OneStart({ workflow, problem, busy, onStart, may }) {
   const text = useText();
   const [mode, setMode] = useState("plan");
+  const [priority, setPriority] = useState("normal");
   const fields = Object.keys(workflow.inputs?.properties ?? {}).length;
   const value = useMemo(() => ({ ...defaultsOf(workflow.inputs), ...workflow.given }), [workflow]);
   const errors = byField(problem);
   const whole = problem && (!problem.errors?.length || errors[""]);
-  const submit = (values) => onStart({ workflow: workflow.id, version: workflow.version, inputs: values, mode });
+  const submit = (values) => onStart({ workflow: workflow.id, version: workflow.version, inputs: values, mode, priority });
   return (
     <div className="os-stack">
       {whole ? <p className="os-error">{text.say(errors[""]?.[0] ?? problem)}</p> : null}
@@ -43,6 +45,7 @@ function OneStart({ workflow, problem, busy, onStart, may }) {
           </label>
         ))}
       </fieldset>
+      <Priority value={priority} onChange={setPriority} may={may} />
       {fields === 0 ? <p className="os-muted os-small">{text("start.no_inputs")}</p> : null}
       <SchemaForm
         schema={workflow.inputs ?? { type: "object", properties: {} }}

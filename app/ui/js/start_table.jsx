@@ -5,6 +5,7 @@ import { download, toCsv } from "./csv.js";
 import { fieldsOf } from "./form_schema.js";
 import { useText } from "./i18n.js";
 import { Icon } from "./icons.jsx";
+import { Priority } from "./priority.jsx";
 
 // What one message over the websocket may carry; a larger table goes in over the command line or the API.
 const LARGEST = 700_000;
@@ -106,11 +107,12 @@ function Rows({ rows }) {
   );
 }
 
-/** The tab. `onCheck({workflow, version, table})` asks for the rows; `onStart({workflow, version, table, mode, skip_invalid})`. */
+/** The tab. `onCheck({workflow, version, table})` asks for the rows; `onStart({workflow, version, table, mode, priority, skip_invalid})`. */
 export function TableStart({ workflow, checked, problem, busy, may, onCheck, onStart }) {
   const text = useText();
   const [table, setTable] = useState(null);
   const [tooLarge, setTooLarge] = useState(false);
+  const [priority, setPriority] = useState("normal");
   const columns = fieldsOf(workflow.inputs ?? {}).map((field) => field.name);
   const rows = table && checked?.name === table.name ? (checked.rows ?? []) : [];
   const wrong = rows.filter((row) => row.problems.length > 0).length;
@@ -123,7 +125,7 @@ export function TableStart({ workflow, checked, problem, busy, may, onCheck, onS
     onCheck({ workflow: workflow.id, version: workflow.version, name: found.name, table: found.words });
   };
   const start = (mode) =>
-    onStart({ workflow: workflow.id, version: workflow.version, table: table.words, mode, skip_invalid: wrong > 0 });
+    onStart({ workflow: workflow.id, version: workflow.version, table: table.words, mode, priority, skip_invalid: wrong > 0 });
   const lines = problem?.errors?.length && !rows.length ? problem.errors.slice(0, 5) : problem && !rows.length ? [problem] : [];
   return (
     <div className="os-stack">
@@ -147,6 +149,7 @@ export function TableStart({ workflow, checked, problem, busy, may, onCheck, onS
             {wrong ? <>, {text("start.wrong", { count: wrong })}</> : null}
           </p>
           <Rows rows={rows} />
+          <Priority value={priority} onChange={setPriority} may={may} />
           <div className="os-form-foot">
             {may.start ? (
               <button type="button" className="os-button" disabled={busy || good === 0} onClick={() => start("apply")}>

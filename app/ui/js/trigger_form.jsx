@@ -20,9 +20,15 @@ const options = (text, prefix, values) => ({
   "x-options": Object.fromEntries(values.map((value) => [value, words(text, `triggers.${prefix}_${value}`)])),
 });
 
-const FREE = ["watch", "zone", "catch_up", "jitter_s"];
+const FREE = ["watch", "zone", "catch_up", "jitter_s", "priority"];
+const PRIORITIES = ["low", "normal", "high"];
 
 function ownFields(kind, text, changed) {
+  const names = Object.fromEntries(PRIORITIES.map((one) => [one, words(text, `priority.${one}`)]));
+  return { ...kindFields(kind, text, changed), priority: { enum: PRIORITIES, "x-options": names, "x-title": words(text, "priority.label") } };
+}
+
+function kindFields(kind, text, changed) {
   if (kind === "schedule") {
     return {
       cron: helped(text, "cron", { type: "string", "x-placeholder": "30 2 * * 1-5" }),
@@ -57,7 +63,7 @@ function schemaOf(kind, flows, inputs, text, changed) {
 // The values of a trigger that is there, as the form has them.
 function valuesOf({ name, workflow_id: workflow, mode, watch, config, inputs }) {
   const given = Object.fromEntries(Object.entries(inputs).map(([key, value]) => [INPUT + key, value]));
-  return { ...config, name, workflow, mode, watch, ...given };
+  return { priority: "normal", ...config, name, workflow, mode, watch, ...given };
 }
 
 // What the form has no field for stays as it is; what was emptied goes.
@@ -137,7 +143,7 @@ function Fields({ kind, trigger = null, workflows, toFill, onChoose, onMade, onB
   const text = useText();
   const { client } = useParams();
   const [flow, setFlow] = useState(trigger?.workflow_id ?? "");
-  const [value] = useState(() => (trigger ? valuesOf(trigger) : { mode: "plan", auth: "signature" }));
+  const [value] = useState(() => (trigger ? valuesOf(trigger) : { mode: "plan", auth: "signature", priority: "normal" }));
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   useEffect(() => {

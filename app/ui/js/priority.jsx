@@ -1,0 +1,21 @@
+// Which of a client's runs go first, where more are ready than are walked at once.
+import { useText } from "./i18n.js";
+
+const PRIORITIES = ["low", "normal", "high"];
+
+/** A choice of three; to go before the others takes a right. */
+export function Priority({ value, onChange, may }) {
+  const text = useText();
+  return (
+    <label className="os-field">
+      <span className="os-label">{text("priority.label")}</span>
+      <select className="os-input" value={value} onChange={(event) => onChange(event.target.value)}>
+        {PRIORITIES.map((one) => (
+          <option key={one} value={one} disabled={one === "high" && !may.hurry}>
+            {text(`priority.${one}`)}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
