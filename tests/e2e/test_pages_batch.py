@@ -49,6 +49,7 @@ def start_batch(engineer: Person, button: str = "Run 4 rows") -> Page:
     page.locator(".os-dialog input[type=file]").set_input_files(file)
     expect(page.get_by_text("4 rows are right")).to_be_visible()
     expect(page.locator(".os-checked tr[data-wrong=true]")).to_have_count(1)
+    page.get_by_label("Priority among the client’s runs").select_option("High")
     page.get_by_role("button", name=button).click()
     page.wait_for_url("**/batches/*")
     return page
@@ -70,6 +71,7 @@ def test_a_batch_is_planned_approved_once_and_done(engineer: Person, approver: P
     approver.complaints.clear()
     page = start_batch(engineer)
     expect(page.get_by_text("1 row held back")).to_be_visible()
+    expect(page.locator(".os-facts").first).to_contain_text("high priority")
     expect(page.locator(".os-facts").first).to_contain_text("Waiting", timeout=DONE_MS)
     expect(page.get_by_text("You asked for this, so somebody else has to answer.")).to_be_visible()
     approve(approver)

@@ -7,9 +7,9 @@ const PRIORITIES = ["low", "normal", "high"];
 export function Priority({ value, onChange, may }) {
   const text = useText();
   return (
-    <label className="os-field">
-      <span className="os-label">{text("priority.label")}</span>
-      <select className="os-input" value={value} onChange={(event) => onChange(event.target.value)}>
+    <label className="os-beside">
+      <span className="os-muted os-small">{text("priority.short")}</span>
+      <select className="os-input" aria-label={text("priority.label")} value={value} onChange={(event) => onChange(event.target.value)}>
         {PRIORITIES.map((one) => (
           <option key={one} value={one} disabled={one === "high" && !may.hurry}>
             {text(`priority.${one}`)}

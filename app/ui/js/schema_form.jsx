@@ -132,7 +132,7 @@ function wrong(fields, values) {
 /** The form. `errors` are problems by field; see app/ui/schema_form.py for the rest. */
 export function SchemaForm({
   schema, value = {}, errors = {}, choices = {}, references = [], expressions = false, readOnly = false, onChange,
-  onType, onChoices, onSubmit, onCancel, submit, busy = false,
+  onType, onChoices, onSubmit, onCancel, submit, busy = false, beside = null,
 }) {
   const text = useText();
   const every = useMemo(() => fieldsOf(schema), [schema]);
@@ -180,6 +180,7 @@ export function SchemaForm({
     <form className="os-form" onSubmit={send} noValidate>
       {body}
       <div className="os-form-foot">
+        {beside}
         {onCancel ? (
           <button type="button" className="os-button" onClick={() => onCancel()}>
             {text("common.cancel")}

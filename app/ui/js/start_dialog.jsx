@@ -45,13 +45,13 @@ function OneStart({ workflow, problem, busy, onStart, may }) {
           </label>
         ))}
       </fieldset>
-      <Priority value={priority} onChange={setPriority} may={may} />
       {fields === 0 ? <p className="os-muted os-small">{text("start.no_inputs")}</p> : null}
       <SchemaForm
         schema={workflow.inputs ?? { type: "object", properties: {} }}
         value={value}
         errors={errors}
         onSubmit={submit}
+        beside={<Priority value={priority} onChange={setPriority} may={may} />}
         submit={text(mode === "plan" ? "start.plan" : "start.run")}
         busy={busy}
       />

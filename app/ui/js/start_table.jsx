@@ -149,8 +149,8 @@ export function TableStart({ workflow, checked, problem, busy, may, onCheck, onS
             {wrong ? <>, {text("start.wrong", { count: wrong })}</> : null}
           </p>
           <Rows rows={rows} />
-          <Priority value={priority} onChange={setPriority} may={may} />
           <div className="os-form-foot">
+            <Priority value={priority} onChange={setPriority} may={may} />
             {may.start ? (
               <button type="button" className="os-button" disabled={busy || good === 0} onClick={() => start("apply")}>
                 {text("start.run_rows", { count: good })}
