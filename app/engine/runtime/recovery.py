@@ -16,7 +16,7 @@ from app.engine.runtime.bindings import Binding
 from app.engine.runtime.stage import error_json
 from app.engine.runtime.trouble import OURS
 from connectors.base import Applied, Attempt, Change
-from connectors.errors import ConnectorError, OutcomeUnknown, Retryable
+from connectors.errors import ConnectorError, OutcomeUnknown, Retryable, Throttled
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -49,10 +49,11 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except Retryable as error:
-            if loop.time() - began >= _PATIENCE_S:
+            left = began + _PATIENCE_S - loop.time()
+            if left <= 0:
                 raise
             log.info("recovery.waits", code=error.code)
-        await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_until_next_look_s(error, left))
 
 
 async def find_out(binding: Binding, change: Change, attempt: Attempt) -> Applied | None:
@@ -66,19 +67,27 @@ async def find_out(binding: Binding, change: Change, attempt: Attempt) -> Applie
     # Looking is bounded by itself; the write's own deadline may be long past after a takeover.
     looking = replace(attempt, deadline=utcnow() + timedelta(seconds=_ONE_LOOK_S))
     while True:
+        pause_s = _LOOK_EVERY_S
         try:
             async with asyncio.timeout(_ONE_LOOK_S):
                 found = await binding.recover(change, looking)
         except (OutcomeUnknown, *OURS):
             raise
         except Exception as error:
-            passing = isinstance(error, Retryable | TimeoutError)
-            if not passing or loop.time() - began >= _PATIENCE_S:
+            passing, left = isinstance(error, Retryable | TimeoutError), began + _PATIENCE_S - loop.time()
+            if not passing or left <= 0:
                 raise unknown(change, error) from error
+            pause_s = _until_next_look_s(error, left)
         else:
             if found is not None or loop.time() - began >= _SETTLE_S:
                 return found
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(pause_s)
+
+
+def _until_next_look_s(error: Exception, left_s: float) -> float:
+    """As long as the platform asks to be left alone, as far as there is time for another look after it."""
+    asked = error.retry_after if isinstance(error, Throttled) else 0.0
+    return max(_LOOK_EVERY_S, min(asked, left_s))
 
 
 def unknown(change: Change, error: BaseException) -> OutcomeUnknown:
