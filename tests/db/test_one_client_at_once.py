@@ -54,6 +54,10 @@ _LEFT = """
            (SELECT array_agg(w.word ORDER BY w.word) FROM run_words w WHERE w.run_id = r.id)
       FROM runs r WHERE r.id = %s
 """
+_ROWS_READ = """
+    SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)
+      FROM pg_stat_xact_user_tables WHERE relname IN ('runs', 'run_queue', 'run_plans')
+"""
 
 
 async def left(superuser: Connection, run_id: UUID) -> tuple[Any, ...] | None:
@@ -167,3 +171,22 @@ async def test_runs_of_one_client_are_loaded_with_one_document(
     assert [(each["fence"], each["client"]["slug"]) for each in found.values()] == [
         (claim.fence, first.slug) for claim in claims
     ]
+
+
+async def test_however_many_runs_a_client_has_no_other_is_looked_at(
+    superuser: Connection, first: Company, worker: Worker
+) -> None:
+    """Also where the server keeps the plan that it made for the first few, when there were none."""
+    rested = await runs(superuser, first, 4000, queued=False)
+    await superuser.execute(
+        "INSERT INTO run_queue (client_id, run_id) SELECT %s, unnest(%s::uuid[])", (first.client_id, rested)
+    )
+    claims = await claimed(superuser, worker, first, 3)
+    for seq in range(1, 9):
+        writes = [Write(claim, [{**_STEPS[0], "seq": seq}], {"state": "running"}) for claim in claims]
+        async with worker.connection.transaction():
+            before = await value(worker.connection, _ROWS_READ)
+            assert await engine_commit_many(worker.connection, worker.id, writes) == [Written(0, None)] * 3
+            assert all(await engine_load(worker.connection, claims))
+            read = int(str(await value(worker.connection, _ROWS_READ))) - int(str(before))
+        assert read < 100, f"{read} rows were read for three runs, in the {seq}th commit"
