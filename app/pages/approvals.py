@@ -74,7 +74,7 @@ async def _keep_up(state: ApprovalsState) -> None:
         async with state:
             state.rows, state.forms = [as_json(one) for one in rows], asked_of
             # The sidebar counts every quarter of a minute by itself; beside this list it must not lag behind.
-            state.counts = {"approvals": sum(one.may_decide for one in rows)}
+            state.counts = {"approvals": sum(one.may_decide for one in rows) + len(asked_of)}
             chosen = next((one for one in rows if str(one.id) == state.chosen), None)
         # A run may go on beside its question: what it has done meanwhile is marked so.
         if chosen:

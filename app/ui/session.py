@@ -8,7 +8,7 @@ import reflex as rx
 
 from app.core.context import Actor, Context
 from app.core.errors import Invalid
-from app.services import accounts, approvals, auth, clients, runs, workflows
+from app.services import accounts, approvals, auth, clients, forms, runs, workflows
 from app.ui.guard import current_actor, guarded, opens, route_param, signed_in
 from app.ui.notices import close_page, tell, tell_problem
 from app.ui.watch import while_open
@@ -87,11 +87,10 @@ class SessionState(rx.State):
 
 
 async def _counts(context: Context) -> dict[str, int]:
-    """What waits, by the sidebar's entries."""
-    if "approval.read" not in context.permissions:
-        return {}
-    waiting = await approvals.list_approvals(context)
-    return {"approvals": sum(one.may_decide for one in waiting)}
+    """What waits for the reader, by the sidebar's entries: the inbox has questions and forms."""
+    asked = await approvals.list_approvals(context) if "approval.read" in context.permissions else []
+    to_fill = await forms.list_forms(context) if "form.read" in context.permissions else []
+    return {"approvals": sum(one.may_decide for one in asked) + sum(one.may_answer for one in to_fill)}
 
 
 async def _find(context: Context, words: str) -> list[Json]:

@@ -29,6 +29,8 @@ ASK = {
 }
 FIELDS = {"type": "object", "properties": {"seats": {"type": "integer"}}, "required": ["seats"]}
 
+SEATS = {"title": f"Seats {MARK}", "fields": FIELDS, "roles": ["engineer", "approver"]}
+
 
 def keep(name: str) -> dict[str, Any]:
     return {
@@ -42,7 +44,7 @@ def keep(name: str) -> dict[str, Any]:
 NODES = [
     keep("before"),
     {"id": "ask", "type": "flow.approval", "name": "Ask", "params": ASK},
-    {"id": "form", "type": "flow.form", "name": "Seats", "params": {"title": f"Seats {MARK}", "fields": FIELDS}},
+    {"id": "form", "type": "flow.form", "name": "Seats", "params": SEATS},
     keep("beside"),
     keep("after"),
 ]
@@ -91,6 +93,9 @@ def test_the_inbox_follows_what_happens(product: Product, terminal: Terminal, ru
     with chromium() as browser:
         approver = sign_in(browser, product, "approver")
         page = visit(approver, f"/c/{CLIENT}/approvals")
+        form, waiting = page.locator(".os-form-rows li", has_text=MARK), page.locator(".os-count").first
+        expect(form).to_have_count(1)
+        before = int(waiting.inner_text())
         page.locator(".os-timeline button", has_text=MARK).click()
         detail = page.locator(".os-inbox-detail")
         expect(detail.locator("[data-so-far]")).to_have_text("0 of 2 so far")
@@ -100,6 +105,8 @@ def test_the_inbox_follows_what_happens(product: Product, terminal: Terminal, ru
         expect(detail.locator("[data-node=beside]")).not_to_contain_text("done already")
         # What happens elsewhere is shown without opening it again.
         fill_in(product, run)
+        expect(form).to_have_count(0)
+        expect(waiting).to_have_text(str(before - 1))
         expect(detail.locator("[data-node=beside]")).to_contain_text("done already")
         expect(detail.locator("[data-node=after]")).not_to_contain_text("done already")
         expect(detail.locator("[data-covers]")).to_contain_text("Still to be done: Keep after.")
@@ -109,3 +116,15 @@ def test_the_inbox_follows_what_happens(product: Product, terminal: Terminal, ru
         expect(detail.locator("[data-so-far]")).to_have_text("1 of 2 so far")
         expect(detail.locator(".os-said")).to_contain_text("Approved")
         assert approver.complaints == []
+
+
+def test_a_form_to_fill_in_can_be_read_on_a_phone(product: Product, run: str) -> None:
+    with chromium() as browser:
+        approver = sign_in(browser, product, "approver")
+        approver.page.set_viewport_size({"width": 390, "height": 844})
+        page = visit(approver, f"/c/{CLIENT}/approvals")
+        title = page.locator(".os-form-rows li", has_text=MARK).get_by_text(f"Seats {MARK}")
+        box = title.bounding_box()
+        assert box is not None
+        assert box["height"] < 30, "it stands on one line"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -124,16 +124,21 @@ export function FormList({ forms = [] }) {
       <div className="os-panel-head">
         <h2>{text("wait.forms")}</h2>
       </div>
-      <ol className="os-plan-steps">
+      <ol className="os-plan-steps os-form-rows">
         {forms.map((form) => (
           <li key={form.id} className="os-plan-step">
             <Link className="os-plan-head" to={`/c/${client}/runs/${form.run_id}`}>
               <Icon name="file-text" />
               <span className="os-plan-words os-wrap">
-                {form.title} <span className="os-muted">· {form.label || form.workflow_name}</span>
+                <span>{form.title}</span>
+                <span className="os-muted">{form.label || form.workflow_name}</span>
               </span>
-              <Due approval={form} />
-              <Ago at={form.asked_at} />
+              <span className="os-step-line os-muted">
+                <span>
+                  {text("wait.asked")} <Ago at={form.asked_at} />
+                </span>
+                <Due approval={form} />
+              </span>
             </Link>
           </li>
         ))}
