@@ -1,7 +1,8 @@
 // Which of a client's runs go first, where more are ready than are walked at once.
 import { useText } from "./i18n.js";
 
-const PRIORITIES = ["low", "normal", "high"];
+/** From the last to the first. */
+export const PRIORITIES = ["low", "normal", "high"];
 
 /** A choice of three; to go before the others takes a right. */
 export function Priority({ value, onChange, may }) {

@@ -6,6 +6,7 @@ import { Modal } from "./dialog.jsx";
 import { notify } from "./feedback.jsx";
 import { useText } from "./i18n.js";
 import { Icon } from "./icons.jsx";
+import { PRIORITIES } from "./priority.jsx";
 import { SchemaForm } from "./schema_form.jsx";
 
 const KINDS = { schedule: "calendar", webhook: "webhook", event: "zap" };
@@ -21,7 +22,6 @@ const options = (text, prefix, values) => ({
 });
 
 const FREE = ["watch", "zone", "catch_up", "jitter_s", "priority"];
-const PRIORITIES = ["low", "normal", "high"];
 
 function ownFields(kind, text, changed) {
   const names = Object.fromEntries(PRIORITIES.map((one) => [one, words(text, `priority.${one}`)]));
