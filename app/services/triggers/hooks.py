@@ -127,9 +127,7 @@ def _knows_secret(row: Trigger, sent: Delivery) -> bool:
 
 async def _has_signed(row: Trigger, sent: Delivery, now: datetime) -> bool:
     number, stamp = sent.headers.get("webhook-id", ""), sent.headers.get("webhook-timestamp", "")
-    if not _ID.fullmatch(number) or not re.fullmatch(r"[0-9]{1,12}", stamp):
-        return False
-    if abs(now.timestamp() - int(stamp)) > TOLERANCE_S:
+    if not _ID.fullmatch(number) or not is_recent(stamp, now):
         return False
     key = await secrets.signing_key(row)
     if key is None:
@@ -137,6 +135,11 @@ async def _has_signed(row: Trigger, sent: Delivery, now: datetime) -> bool:
     expected = signature(key, number, stamp, sent.body)
     given = sent.headers.get("webhook-signature", "").split(" ")[:10]
     return any(hmac.compare_digest(expected.encode(), each.encode("utf-8", "replace")) for each in given)
+
+
+def is_recent(stamp: str, now: datetime) -> bool:
+    """Whether ``stamp``, in whole seconds of Unix time, lies at most TOLERANCE_S before or after ``now``."""
+    return re.fullmatch(r"[0-9]{1,12}", stamp) is not None and abs(now.timestamp() - int(stamp)) <= TOLERANCE_S
 
 
 def signature(key: bytes, number: str, stamp: str, body: bytes) -> str:
