@@ -15,6 +15,7 @@ from app.data.vault import get_vault
 from app.engine.runtime.channel import Announcer
 from app.engine.runtime.dispatch import Dispatch
 from app.engine.runtime.engine import Engine
+from app.engine.runtime.heads import Heads
 from app.engine.runtime.history import keep_history
 from app.engine.runtime.pace import Pace
 from app.engine.runtime.pump import Pump
@@ -48,18 +49,22 @@ async def build(settings: Settings, worker_id: UUID) -> Built:
     announcer = Announcer(settings.redis_url)
     announcer.start()
     pace = Pace(settings.redis_url)
+    look = partial(wake, settings.redis_url)
+    heads = Heads(look)
     engine = Engine(
         store=Store(links, worker_id),
         announcer=announcer,
         pace=pace,
+        heads=heads,
         open_client=open_client,
         vault=get_vault("worker"),
-        wake=partial(wake, settings.redis_url),
+        wake=look,
     )
     dispatch = Dispatch(links, worker_id)
     pump = Pump(dispatch, partial(RunWalk, engine))
 
     async def close() -> None:
+        await heads.aclose()
         await announcer.aclose()
         await pace.aclose()
         await routing.dispose()

@@ -23,6 +23,7 @@ from bench.one_step import one_step_http
 from bench.recovery import recovery
 from bench.rls_cost import rls_cost
 from bench.stack import bench_stack
+from bench.table import table_5000
 from bench.tenants import tenants_10k
 from bench.windmill import windmill_heavy, windmill_light
 
@@ -32,6 +33,7 @@ WORKLOADS = {
     "windmill_light": windmill_light,
     "windmill_heavy": windmill_heavy,
     "tenants_10k": tenants_10k,
+    "table_5000": table_5000,
     "history_10m": history_10m,
     "recovery": recovery,
     "bulk_starts": bulk_starts,

@@ -92,8 +92,13 @@ def _pairs(given: list[str]) -> dict[str, str]:
 
 
 async def settled(ctx: Context, run_id: UUID, seconds: float) -> RunView:
-    """The run once it has ended or waits for a person."""
-    view = await runs.get(ctx, run_id)
+    """The run once it has ended or waits for a person; a batch with its rows."""
+    view = await _settled(ctx, run_id, seconds)
+    return await runs.get(ctx, run_id) if view.kind == "batch" else view
+
+
+async def _settled(ctx: Context, run_id: UUID, seconds: float) -> RunView:
+    view = await runs.get(ctx, run_id, rows=False)
     try:
         async with asyncio.timeout(seconds or 0.001):
             async for view in runs.events(ctx, run_id):

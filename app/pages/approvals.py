@@ -8,7 +8,7 @@ import reflex as rx
 
 from app.core.context import Context
 from app.services import approvals, forms, runs
-from app.services.run_views import ApprovalView
+from app.services.run_views import ApprovalView, RunView
 from app.ui.answers import decide
 from app.ui.attempt import Attempts, attempt
 from app.ui.frame import page_frame
@@ -21,6 +21,7 @@ from app.ui.watch import allowed, while_open
 
 ROUTE = "/c/[client]/approvals"
 LOOK_AGAIN_AFTER_S = 5.0
+MOST_STEPS, MOST_ROWS = 200, 100
 Json = dict[str, Any]
 
 
@@ -94,20 +95,31 @@ async def _forms_for(context: Context) -> list[Json]:
 
 async def _see(state: ApprovalsState, context: Context, approval: ApprovalView) -> None:
     """Put the plan under ``seal`` into the page: of a batch its rows, of a question inside a run what it is about."""
-    run = await runs.get(context, approval.run_id)
+    run = await runs.get(context, approval.run_id, rows=False)
     shown = as_json(run)
-    rows = [run_row(context, row) for row in await runs.rows_of(context, run.id)] if run.kind == "batch" else []
     seen = {
         "approval": str(approval.id),
         "steps": shown["plan"],
         "differences": shown["differences"],
         "done": [step["node"] for step in shown["steps"] if step["state"] == "succeeded"],
-        "rows": rows,
+        "rows": [],
     }
+    if run.kind == "batch":
+        seen |= await _table(context, run)
     async with state:
         # Somebody may have opened another one while this was asked for.
         if state.chosen == seen["approval"] and state.seen != seen:
             state.seen = seen
+
+
+async def _table(context: Context, batch: RunView) -> Json:
+    """What the rows of a batch would change, from what cannot be undone on, and the first of them. The batch's own page
+    has all of it."""
+    steps = await runs.row_steps(context, batch.id, MOST_STEPS)
+    rows = await runs.rows_of(context, batch.id, limit=MOST_ROWS)
+    changes = sum(batch.summary.get(name, 0) for name in ("add", "change", "remove", "unknown"))
+    left_out = changes > len(steps) or sum(batch.row_states.values()) > len(rows)
+    return {"steps": steps, "rows": [run_row(context, row) for row in rows], "left_out": left_out}
 
 
 class FormList(rx.Component):

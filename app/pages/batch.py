@@ -15,6 +15,7 @@ from app.ui.attempt import Attempts, attempt
 from app.ui.frame import client_path, crumb, page_frame
 from app.ui.i18n import t
 from app.ui.rows import identifier, may, run_path, run_row
+from app.ui.run_filters import asked, query
 from app.ui.run_view import BatchPage, RunActions
 from app.ui.session import PageState, SessionState, as_json, guarded, opens, route_param, tell
 from app.ui.steps import step_words
@@ -22,6 +23,8 @@ from app.ui.watch import allowed, while_open
 
 ROUTE = "/c/[client]/batches/[batch]"
 LOOK_AGAIN_AFTER_S = 1.0
+PAGE = 100
+FILTERS = ("state", "search")
 OVER = ("succeeded", "failed", "cancelled")
 
 Json = dict[str, Any]
@@ -30,6 +33,9 @@ Json = dict[str, Any]
 class BatchState(PageState, Attempts, SessionState):
     shown: Json = {}
     rows: list[Json] = []
+    active: dict[str, str] = {}
+    has_more: bool = False
+    _most: int = PAGE
     plans: dict[str, Json] = {}
     may: dict[str, bool] = {}
 
@@ -37,14 +43,32 @@ class BatchState(PageState, Attempts, SessionState):
     async def load(self, context: Context) -> Any:
         """Show the batch and its rows, and go on while it goes on."""
         batch_id = _here(self)
+        async with self:
+            if not self.loaded:
+                self.active, self._most = asked(self.router.url.query_parameters, FILTERS), PAGE
         async for reader in while_open(self, allowed("run.read"), LOOK_AGAIN_AFTER_S):
-            view = await runs.get(reader, batch_id)
+            view = await runs.get(reader, batch_id, rows=False)
             if view.kind != "batch":
                 return rx.redirect(run_path(reader, "run", batch_id), replace=True)
             await _show(self, reader, view)
+            await _show_rows(self, reader, batch_id)
             if view.state in OVER:
                 break
         return None
+
+    @guarded("run.read", supersedes=True)
+    async def look_for(self, context: Context, active: dict[str, str]) -> None:
+        """Show the rows in a state, or with some words in what they are about."""
+        async with self:
+            self.active, self._most = asked(active, FILTERS), PAGE
+        await _show_rows(self, context, _here(self))
+
+    @guarded("run.read")
+    async def more(self, context: Context) -> None:
+        """Show another page of rows."""
+        async with self:
+            self._most = len(self.rows) + PAGE
+        await _show_rows(self, context, _here(self))
 
     @guarded("run.read")
     async def open_row(self, context: Context, run: str) -> None:
@@ -90,15 +114,27 @@ class BatchState(PageState, Attempts, SessionState):
 
 
 async def _show(state: BatchState, context: Context, view: RunView) -> None:
-    """Put into the page what has changed. The rows' plans are left out: each is asked for when it is opened."""
+    """Put into the page what has changed of the batch itself."""
     shown = view.model_dump(mode="json", exclude={"plan", "runs", "document", "steps"})
-    rows = [run_row(context, row) for row in view.runs]
     async with state:
         state.may, state.loaded = may(context), True
         if shown != state.shown:
             state.shown = shown
+
+
+async def _show_rows(state: BatchState, context: Context, batch_id: UUID) -> None:
+    """Put into the page the rows that are looked for. Their plans are left out: each is asked for when it is opened."""
+    active, most = dict(state.active), state._most
+    wanted = query(active)
+    found = await runs.rows_of(context, batch_id, state=wanted["state"], search=wanted["search"], limit=most + 1)
+    rows = [run_row(context, row) for row in found[:most]]
+    async with state:
+        # Something else may have been looked for, or more of it, while this was asked for.
+        if (state.active, state._most) != (active, most):
+            return
         if rows != state.rows:
             state.rows = rows
+        state.has_more = len(found) > most
 
 
 def _here(state: BatchState) -> UUID:
@@ -122,12 +158,16 @@ def page() -> rx.Component:
     content = BatchPage.create(
         run=shown,
         rows=BatchState.rows,
+        active=BatchState.active,
+        has_more=BatchState.has_more,
         plans=BatchState.plans,
         types=step_words(),
         problem=BatchState.problem,
         busy=BatchState.busy,
         on_decide=BatchState.decide,
         on_row=BatchState.open_row,
+        on_filter=BatchState.look_for,
+        on_more=BatchState.more,
     )
     title = rx.cond(BatchState.loaded, shown["label"].to(str), t("batch.title"))
     crumbs = [crumb(t("nav.runs"), client_path("/runs"))]

@@ -19,9 +19,8 @@ from app.data.models.workflows import Workflow
 from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
 from app.engine.core.inputs import check_inputs
-from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
-from app.engine.runtime.waking import hold_place
+from app.engine.runtime.waking import hold_place, wake_run
 from app.services.approvals import named_or_in_role, names_in
 from app.services.run_views import AnyRun, FormView
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from app.data.models.runs import Run
-
 Json = dict[str, Any]
 
 
-def handed_on(first: Run, *more: UUID | None) -> Json:
-    """The part of ``extra`` by which a run that is made of ``first`` knows them: who wrote the trigger that started
-    that, who edited an output that it goes on with, whose draft it is, and ``more``."""
-    known = [*first.extra.get("hands", ()), *(first.extra.get("trigger") or {}).get("people", ())]
-    drew = first.started_by if "document" in first.extra else None
+def handed_on(extra: Json, started_by: UUID | None, *more: UUID | None) -> Json:
+    """The part of ``extra`` by which a run knows them that is made of the run with this ``extra``: who wrote the
+    trigger that started that, who edited an output that it goes on with, whose draft it is, and ``more``."""
+    known = [*extra.get("hands", ()), *(extra.get("trigger") or {}).get("people", ())]
+    drew = started_by if "document" in extra else None
     return hands(*map(UUID, known), drew, *more)
 
 

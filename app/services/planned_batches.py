@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -11,11 +12,14 @@ from app.core.context import Context
 from app.core.errors import Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
+from app.data.repositories.runs import NewRun, add_rows_of
 from app.data.session import tenant_session
 from app.services.hands import handed_on
 from app.services.start_documents import plan_to_follow, require_plan_kept
 from app.services.start_keys import Asked, by_key, once
 from app.services.start_storing import queue
+
+Json = dict[str, Any]
 
 
 async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str | None = None) -> UUID:
@@ -34,11 +38,11 @@ async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str 
             return earlier
         planned = await plan_to_follow(session, ctx, plan)
         rows = await _rows(session, ctx, planned)
-        head = _again(ctx, planned)
-        head.extra = {**handed_on(planned), "held_back": planned.extra.get("held_back", []), **asked.kept}
-        head.idempotency_key = idempotency_key
+        head = _again(ctx, planned, idempotency_key)
+        held_back = planned.extra.get("held_back", [])
+        head.extra = {**handed_on(planned.extra, planned.started_by), "held_back": held_back, **asked.kept}
         await queue(session, ctx, head)
-        session.add_all([_again(ctx, row, head) for row in rows])
+        await add_rows_of(session, ctx.client_id, head.id, rows, reverse=False)
         return head.id
 
     return await once(ctx, asked, work)
@@ -53,23 +57,28 @@ async def _planned(session: AsyncSession, ctx: Context, plan: UUID) -> Run:
     return found
 
 
-async def _rows(session: AsyncSession, ctx: Context, planned: Run) -> list[Run]:
-    """Its rows, each a plan of its own, which are not archived until the commit either."""
-    query = select(Run).where(Run.client_id == ctx.client_id, Run.parent == planned.id).order_by(col(Run.row_number))
-    rows = list((await session.exec(query.with_for_update(read=True))).all())
-    for row in rows:
-        require_plan_kept(row)
+async def _rows(session: AsyncSession, ctx: Context, planned: Run) -> list[Json]:
+    """A row for each of its rows, which are plans of their own, and are not archived until the commit either."""
+    query = (
+        select(Run.id, Run.extra, Run.started_by, Run.archived_at)
+        .where(Run.client_id == ctx.client_id, Run.parent == planned.id)
+        .order_by(col(Run.row_number))
+        .with_for_update(read=True)
+    )
+    rows: list[Json] = []
+    for row_id, extra, started_by, archived_at in (await session.exec(query)).all():
+        require_plan_kept(archived_at)
+        kept = {name: extra[name] for name in ("document", "concurrency") if name in extra}
+        rows.append({"id": new_id(), "source": row_id, "extra": {**kept, **handed_on(extra, started_by)}})
     return rows
 
 
-def _again(ctx: Context, planned: Run, head: Run | None = None) -> Run:
+def _again(ctx: Context, planned: Run, key: str | None) -> NewRun:
     """What was planned, to be done."""
-    return Run(
+    return NewRun(
         client_id=ctx.client_id,
         id=new_id(),
         kind=planned.kind,
-        parent=head.id if head else None,
-        row_number=planned.row_number,
         workflow_id=planned.workflow_id,
         version=planned.version,
         document_hash=planned.document_hash,
@@ -78,10 +87,5 @@ def _again(ctx: Context, planned: Run, head: Run | None = None) -> Run:
         inputs=planned.inputs,
         label=planned.label,
         priority=planned.priority,
-        extra={
-            **{name: planned.extra[name] for name in ("document", "concurrency") if name in planned.extra},
-            **handed_on(planned),
-        },
-        started_by=ctx.actor.account_id,
-        started_by_name=ctx.actor.name or ctx.actor.email,
+        idempotency_key=key,
     )

@@ -119,7 +119,7 @@ def _following(ctx: Context, first: Run, asked: Asked, nodes: Sequence[str], kep
         idempotency_key=asked.key,
         extra={
             **same,
-            **handed_on(first, editor),
+            **handed_on(first.extra, first.started_by, editor),
             **asked.kept,
             "why": "again",
             "from": list(nodes),

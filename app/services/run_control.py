@@ -20,8 +20,8 @@ from app.data.session import after_commit, tenant_session
 from app.engine.core.again import output_problems
 from app.engine.core.document import canonical
 from app.engine.core.state import RunState
-from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
+from app.engine.runtime.waking import wake_run
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import require_steps, require_unarchived
 from app.services.undone import has_history, require_not_undone

@@ -15,6 +15,7 @@ from app.core.errors import Missing
 from app.data.models.approvals import Approval, Reveal
 from app.data.models.runs import Run, RunPlan, RunQueue, StepEvent
 from app.data.models.workflows import Workflow, WorkflowVersion
+from app.data.repositories import batches
 from app.data.repositories.run_reading import ReadRun, beside, read_run, read_run_in
 from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
@@ -74,11 +75,12 @@ class _More:
     followed_by: tuple[Followed, ...] = ()
     rows: tuple[RunRow, ...] = ()
     row_plans: tuple[Json, ...] = ()
+    row_states: dict[str, int] = field(default_factory=dict)
     origin: Past | None = None
 
 
-async def view(ctx: Context, run_id: UUID) -> RunView:
-    """The run as it is now. Raises Missing."""
+async def view(ctx: Context, run_id: UUID, *, rows: bool = True) -> RunView:
+    """The run as it is now; a batch without its rows and their plans unless ``rows``. Raises Missing."""
     found = await read_run(ctx, run_id)
     if found and not found.has_more:
         return _view(found, _More())
@@ -87,7 +89,7 @@ async def view(ctx: Context, run_id: UUID) -> RunView:
         found = await read_run_in(session, ctx, run_id)
         if found is None:
             raise Missing("run")
-        return _view(found, await _more(session, ctx, found))
+        return _view(found, await _more(session, ctx, found, rows=rows))
 
 
 async def step_states(ctx: Context, run_id: UUID) -> dict[str, str]:
@@ -116,6 +118,7 @@ def _view(found: ReadRun, more: _More) -> RunView:
         left_behind=left_behind(past),
         held_back=tuple(run.extra.get("held_back", ())),
         runs=more.rows,
+        row_states=more.row_states,
         cancel_requested_at=run.cancel_requested_at,
         pause_requested_at=run.pause_requested_at,
         effects=tuple(effects(state)) if state else (),
@@ -139,9 +142,10 @@ def _past(found: ReadRun, origin: Past | None) -> Past:
     )
 
 
-async def _more(session: AsyncSession, ctx: Context, found: ReadRun) -> _More:
+async def _more(session: AsyncSession, ctx: Context, found: ReadRun, *, rows: bool) -> _More:
     run, name, there = found.run, found.workflow_name, await beside(session, ctx, found.run.id)
     is_batch = run.kind == "batch"
+    whole = is_batch and rows
     first = await session.get(Run, (ctx.client_id, run.of)) if run.of else None
     reveals = await _reveals(session, ctx, run) if there.reveals and run.state != "queued" else []
     return _More(
@@ -150,8 +154,9 @@ async def _more(session: AsyncSession, ctx: Context, found: ReadRun) -> _More:
         reveals=tuple(map(reveal_view, reveals)),
         undone=await _undone(session, ctx, run) if there.reversed else {},
         followed_by=await _followed_by(session, ctx, run) if there.followed or there.reversed else (),
-        rows=await rows_in(session, ctx, run, name) if is_batch else (),
-        row_plans=plans_together(await _row_plans(session, ctx, run)) if is_batch else (),
+        rows=await _rows(session, ctx, run, name) if whole else (),
+        row_plans=plans_together(await _row_plans(session, ctx, run)) if whole else (),
+        row_states=await batches.states(session, ctx.client_id, run.id) if is_batch else {},
         origin=await past_of(session, ctx, first) if first else None,
     )
 
@@ -172,7 +177,7 @@ async def _row_plans(session: AsyncSession, ctx: Context, head: AnyRun) -> list[
     return [(run, plan) for run, plan in found.all()]
 
 
-async def rows_in(session: AsyncSession, ctx: Context, head: AnyRun, name: str) -> tuple[RunRow, ...]:
+async def _rows(session: AsyncSession, ctx: Context, head: AnyRun, name: str) -> tuple[RunRow, ...]:
     """The rows of a batch, in the table's order."""
     found = await session.exec(
         select(Run)

@@ -179,8 +179,8 @@ class RunView(RunRow):
     ``effects`` are the steps that changed something so far, ``seq`` the number of its last event. ``at`` is set where
     it is shown as it was at a past moment. ``followed_by`` are the runs that were started because of this one.
 
-    A batch has its rows in ``runs``, their plans together in ``plan`` (nodes are ``row:node``), and in ``held_back``
-    the rows that were wrong.
+    A batch has its rows in ``runs``, their plans together in ``plan`` (nodes are ``row:node``), how many are in which
+    state in ``row_states``, and in ``held_back`` the rows that were wrong.
     """
 
     inputs: Json
@@ -196,6 +196,7 @@ class RunView(RunRow):
     left_behind: tuple[str, ...] = ()
     held_back: tuple[Json, ...] = ()
     runs: tuple[RunRow, ...] = ()
+    row_states: dict[str, int] = {}
     cancel_requested_at: datetime | None = None
     pause_requested_at: datetime | None = None
     effects: tuple[str, ...] = ()
@@ -236,11 +237,12 @@ def row_fields(run: AnyRun, workflow_name: str) -> Json:
 
 def plans_together(rows: Sequence[tuple[Run, RunPlan]]) -> tuple[Json, ...]:
     """The plans of a batch's rows as one."""
-    return tuple(
-        {**step, "node": f"{run.row_number}:{step['node']}", "name": f"{run.label} · {step['name']}"}
-        for run, plan in rows
-        for step in plan.plan["steps"]
-    )
+    return tuple(step_of_row(run.row_number, run.label, step) for run, plan in rows for step in plan.plan["steps"])
+
+
+def step_of_row(number: int | None, label: str, step: Json) -> Json:
+    """A planned step of a row as one of its batch."""
+    return {**step, "node": f"{number}:{step['node']}", "name": f"{label} · {step['name']}"}
 
 
 def reveal_view(reveal: Reveal) -> RevealView:

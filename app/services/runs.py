@@ -16,10 +16,11 @@ from app.data.session import tenant_session
 from app.data.trips import Ask, tenant_trip
 from app.engine.runtime.channel import listen
 from app.engine.runtime.hub import Pile, hub_of
+from app.services.batch_views import row_steps, rows_of
 from app.services.planned_batches import start_planned_batch
 from app.services.run_again import again
 from app.services.run_control import cancel, pause, resume, retry, settle
-from app.services.run_loading import find, rows_in, view
+from app.services.run_loading import view
 from app.services.run_moments import at
 from app.services.run_search import Wanted, newest_fitting
 from app.services.run_views import RunRow, RunView, row_fields
@@ -41,6 +42,7 @@ __all__ = [
     "pause",
     "resume",
     "retry",
+    "row_steps",
     "rows_of",
     "settle",
     "start",
@@ -83,18 +85,11 @@ async def list_runs(
         return [RunRow(**row_fields(run, name)) for run, name in await newest_fitting(session, wanted)]
 
 
-async def rows_of(ctx: Context, batch_id: UUID) -> list[RunRow]:
-    """The rows of a batch, in the table's order."""
+async def get(ctx: Context, run_id: UUID, *, rows: bool = True) -> RunView:
+    """One run with its steps, plan, approvals and secrets to hand over; a batch without its rows (:func:`rows_of`) and
+    their plans unless ``rows``. Raises Missing."""
     ctx.require("run.read")
-    async with tenant_session(ctx) as session:
-        head, name = await find(session, ctx, batch_id)
-        return list(await rows_in(session, ctx, head, name))
-
-
-async def get(ctx: Context, run_id: UUID) -> RunView:
-    """One run with its steps, plan, approvals and secrets to hand over. Raises Missing."""
-    ctx.require("run.read")
-    return await view(ctx, run_id)
+    return await view(ctx, run_id, rows=rows)
 
 
 async def outcome(ctx: Context, run_id: UUID, wait_s: float) -> RunView:
@@ -129,14 +124,15 @@ async def _state(ctx: Context, run_id: UUID) -> str | None:
 
 
 async def events(ctx: Context, run_id: UUID) -> AsyncGenerator[RunView, None]:
-    """The run now, and again after each change, until it is over. Changes that come together are seen as one."""
-    view = await get(ctx, run_id)
+    """The run now, and again after each change, until it is over. Changes that come together are seen as one. A batch
+    comes without its rows."""
+    view = await get(ctx, run_id, rows=False)
     yield view
     if view.state in OVER:
         return
     async with aclosing(listen(get_settings().redis_url, ctx.client_id, run_id)) as news:
         async for _ in news:
-            fresh = await get(ctx, run_id)
+            fresh = await get(ctx, run_id, rows=False)
             if fresh != view:
                 view = fresh
                 yield view

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
@@ -123,13 +124,13 @@ async def plan_to_follow(session: AsyncSession, ctx: Context, plan_id: UUID) -> 
     found = await session.get(Run, (ctx.client_id, plan_id), with_for_update={"read": True})
     if found is None or found.mode != "plan" or found.state != "succeeded":
         raise _not_a_plan()
-    require_plan_kept(found)
+    require_plan_kept(found.archived_at)
     return found
 
 
-def require_plan_kept(planned: Run) -> None:
+def require_plan_kept(archived_at: datetime | None) -> None:
     """Raise Stale where a plan has gone to a file: there is nothing to compare with."""
-    if planned.archived_at is not None:
+    if archived_at is not None:
         raise Stale("This plan has been archived. Plan again.", code="plan_unusable")
 
 

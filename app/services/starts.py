@@ -229,7 +229,7 @@ async def _planned(session: AsyncSession, ctx: Context, asked: Asked, plan: UUID
         idempotency_key=asked.key,
         extra={
             **{name: planned.extra[name] for name in ("why", "from", "kept") if name in planned.extra},
-            **handed_on(planned),
+            **handed_on(planned.extra, planned.started_by),
             **asked.kept,
         },
     )

@@ -13,6 +13,7 @@ from app.core.context import Context
 from app.core.errors import Missing, Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
+from app.data.repositories.runs import NewRun, add_rows_of
 from app.data.session import tenant_session
 from app.engine.core.undo import effects, not_undoable
 from app.services.run_loading import past_of
@@ -21,6 +22,7 @@ from app.services.start_keys import Mode
 from app.services.start_storing import queue
 from app.services.starts import check_mode
 
+Json = dict[str, Any]
 _OVER = ("succeeded", "failed", "cancelled")
 
 
@@ -43,7 +45,7 @@ async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
         reverse = _reverse(ctx, first, mode)
         await queue(session, ctx, reverse)
         if first.kind == "batch":
-            await _reverse_rows(session, ctx, first, reverse, mode)
+            await _reverse_rows(session, ctx, first, reverse.id)
     return reverse.id
 
 
@@ -82,13 +84,12 @@ async def _undo_of(session: AsyncSession, ctx: Context, run_id: UUID) -> UUID | 
     return (await session.exec(query)).first()
 
 
-def _reverse(ctx: Context, first: Run, mode: Mode, parent: Run | None = None) -> Run:
-    return Run(
+def _reverse(ctx: Context, first: Run, mode: Mode) -> NewRun:
+    return NewRun(
         client_id=ctx.client_id,
         id=new_id(),
         kind="batch" if first.kind == "batch" else "undo",
         of=first.id,
-        parent=parent.id if parent else None,
         row_number=first.row_number,
         workflow_id=first.workflow_id,
         version=first.version,
@@ -97,22 +98,25 @@ def _reverse(ctx: Context, first: Run, mode: Mode, parent: Run | None = None) ->
         inputs=first.inputs,
         label=first.label,
         priority=first.priority,
-        extra=_of_same_key(first),
-        started_by=ctx.actor.account_id,
-        started_by_name=ctx.actor.name or ctx.actor.email,
+        extra=_of_same_key(first.extra),
     )
 
 
-def _of_same_key(first: Run) -> dict[str, Any]:
+def _of_same_key(extra: Json) -> Json:
     """What takes a run back stands in the way of the same runs as the run did, and always waits for its turn."""
-    found = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
+    found = {name: extra[name] for name in ("document", "concurrency") if name in extra}
     return {**found, "concurrency": {**found["concurrency"], "policy": "queue"}} if "concurrency" in found else found
 
 
-async def _reverse_rows(session: AsyncSession, ctx: Context, first: Run, head: Run, mode: Mode) -> None:
+async def _reverse_rows(session: AsyncSession, ctx: Context, first: Run, head: UUID) -> None:
     """One undo for each row that was let go."""
-    rows = await session.exec(
-        select(Run).where(Run.client_id == ctx.client_id, Run.parent == first.id, text("(runs.extra ? 'batch_seal')"))
+    query = (
+        select(Run.id, Run.extra)
+        .where(Run.client_id == ctx.client_id, Run.parent == first.id, text("(runs.extra ? 'batch_seal')"))
+        .order_by(col(Run.row_number))
     )
-    for row in rows.all():
-        session.add(_reverse(ctx, row, mode, head))
+    rows = [
+        {"id": new_id(), "source": row_id, "extra": _of_same_key(extra)}
+        for row_id, extra in (await session.exec(query)).all()
+    ]
+    await add_rows_of(session, ctx.client_id, head, rows, reverse=True)

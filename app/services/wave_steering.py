@@ -15,8 +15,8 @@ from app.core.settings import get_settings
 from app.data.models.runs import Run, WaveTarget
 from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
-from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
+from app.engine.runtime.waking import wake_run
 from app.services.wave_loading import find_wave, targets_of
 
 Json = dict[str, Any]

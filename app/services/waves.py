@@ -24,8 +24,8 @@ from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
 from app.engine.core.document import content_hash, parse_document
 from app.engine.core.waves import stages_of
-from app.engine.runtime.ending import wake_run
 from app.engine.runtime.wakeup import wake
+from app.engine.runtime.waking import wake_run
 from app.services import workflow_versions
 from app.services.clients import ClientView
 from app.services.inputs import checked

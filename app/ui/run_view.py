@@ -47,7 +47,8 @@ class RunActions(rx.Component):
 
 
 class BatchPage(rx.Component):
-    """The content of a batch's page; ``plans`` are the rows' plans by the row's run."""
+    """The content of a batch's page; ``plans`` are the rows' plans by the row's run, ``active`` what of its rows is
+    looked for."""
 
     library = module("batch_page.jsx")
     tag = "BatchPage"
@@ -58,4 +59,8 @@ class BatchPage(rx.Component):
     problem: rx.Var[Json]
     busy: rx.Var[bool]
     on_decide: rx.EventHandler[lambda answer: [answer]]
+    active: rx.Var[dict[str, str]]
+    has_more: rx.Var[bool]
     on_row: rx.EventHandler[lambda run: [run]]
+    on_filter: rx.EventHandler[lambda active: [active]]
+    on_more: rx.EventHandler[rx.event.no_args_event_spec]

@@ -132,17 +132,29 @@ async def _started(ctx: Context, body: NewRun) -> UUID:
 
 @router.get("/{run_id}")
 async def get(
-    ctx: InClient, run_id: UUID, at: Annotated[int | datetime | None, Query(union_mode="left_to_right")] = None
+    ctx: InClient,
+    run_id: UUID,
+    at: Annotated[int | datetime | None, Query(union_mode="left_to_right")] = None,
+    rows: bool = True,
 ) -> RunView:
     """One run with its steps, plan, approvals and secrets to hand over. With ``at`` (the number of an event, or a time
-    with its zone) as it was at that moment."""
-    return await (runs.get(ctx, run_id) if at is None else runs.at(ctx, run_id, at))
+    with its zone) as it was at that moment. A large batch is better asked for without its ``rows``; their own address
+    gives some at a time."""
+    return await (runs.get(ctx, run_id, rows=rows) if at is None else runs.at(ctx, run_id, at))
 
 
 @router.get("/{run_id}/rows")
-async def rows(ctx: InClient, run_id: UUID) -> list[RunRow]:
-    """The rows of a batch."""
-    return await runs.rows_of(ctx, run_id)
+async def rows(
+    ctx: InClient,
+    run_id: UUID,
+    state: Annotated[list[str] | None, Query()] = None,
+    search: Annotated[str, Query(max_length=500)] = "",
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+) -> list[RunRow]:
+    """The rows of a batch in the table's order: those in one of the states, with the words of ``search`` in their
+    label. ``after`` is the number of the last row of the page before; fewer rows than ``limit`` are the last ones."""
+    return await runs.rows_of(ctx, run_id, state=state or (), search=search, after=after, limit=limit)
 
 
 @router.post("/{run_id}/cancel", status_code=202)
@@ -205,7 +217,8 @@ async def reveal_link(ctx: InClient, run_id: UUID, reveal_id: UUID) -> dict[str,
 
 @router.get("/{run_id}/events", response_class=StreamingResponse)
 async def events(request: Request, ctx: InClient, run_id: UUID) -> StreamingResponse:
-    """The run now and after each change, as server-sent events named ``run``; ``end`` comes last."""
-    await runs.get(ctx, run_id)
+    """The run now and after each change, as server-sent events named ``run``; ``end`` comes last. A batch comes without
+    its rows."""
+    await runs.get(ctx, run_id, rows=False)
     source = runs.events(ctx, run_id)
     return stream(request, ctx, "run", source, lambda view: view.model_dump(mode="json"))

@@ -69,12 +69,38 @@ _INSERT = text("""
      WHERE h.client_id = :client AND h.id = :head
 """)
 
+_INSERT_OF = text("""
+    INSERT INTO runs (client_id, id, parent, row_number, workflow_id, version, document_hash, mode, inputs, label,
+                      priority, started_by, started_by_name, extra, kind, of, sealed_plan)
+    SELECT h.client_id, r.id, h.id, s.row_number, s.workflow_id, s.version, s.document_hash, h.mode, s.inputs, s.label,
+           s.priority, h.started_by, h.started_by_name, r.extra,
+           CASE WHEN :reverse THEN 'undo' ELSE s.kind END,
+           CASE WHEN :reverse THEN s.id END,
+           CASE WHEN NOT :reverse THEN s.id END
+      FROM runs h
+     CROSS JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, source uuid, extra jsonb)
+      JOIN runs s ON s.client_id = h.client_id AND s.id = r.source
+     WHERE h.client_id = :client AND h.id = :head
+""")
+
 
 async def add_rows(session: AsyncSession, client_id: UUID, head: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Store a run for each of ``rows`` (``id``, ``row_number``, ``inputs``, ``label``, ``extra``) under ``head``, the
     batch, which is stored already: the rest is the same for all of them."""
     values = {"client": client_id, "head": head, "rows": _json(rows)}
     await (await session.connection()).execute(_INSERT, values)
+
+
+async def add_rows_of(
+    session: AsyncSession, client_id: UUID, head: UUID, rows: Sequence[dict[str, Any]], *, reverse: bool
+) -> None:
+    """Store a run under ``head``, which is stored already, for each of ``rows``: ``id``, ``source``, ``extra``.
+
+    It is about what the run ``source`` was about, and carries out the plan that this was, or takes it back
+    (``reverse``).
+    """
+    values = {"client": client_id, "head": head, "rows": _json(rows), "reverse": reverse}
+    await (await session.connection()).execute(_INSERT_OF, values)
 
 
 def queueing(run: NewRun | Run) -> Ask:

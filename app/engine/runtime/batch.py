@@ -6,25 +6,24 @@ seat. Rows that the platform would refuse are held back with the reason; the oth
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.clock import utcnow
 from app.core.errors import Stale
-from app.data.models.runs import Run, RunPlan
-from app.data.repositories import audit
+from app.data.repositories import audit, batches
 from app.data.session import tenant_session
 from app.engine.core.document import canonical
 from app.engine.core.planned import Plan, PlannedStep, summary
-from app.engine.runtime.batch_rows import OVER, PlannedRow, added, compared, counted, drop, of_row, settle
+from app.engine.runtime.batch_rows import NOTHING, PlannedRow, added, compared, counted, of_row, settled
 from app.engine.runtime.clients import Clients
 from app.engine.runtime.dispatch import Claim
-from app.engine.runtime.ending import wake_run
 from app.engine.runtime.engine import Engine
 from app.engine.runtime.gate import Gate, asking, withdrawing
 from app.engine.runtime.interruptible import Interruptible
@@ -36,7 +35,11 @@ from app.engine.runtime.store import Audit
 from connectors.base import World
 
 Json = dict[str, Any]
-_ROWS_A_COMMIT = 25
+Row = tuple[UUID, int]
+_ROWS_A_COMMIT = 100
+_SHOW_AFTER_S = 1.0
+# A row that ends calls its batch (app/engine/runtime/heads.py), unless its worker dies just then.
+_LOOK_AGAIN_S, _LOOK_LAST_S = 10.0, 300.0
 # A batch begins its plan anew where it has to give its run back, so it waits long for its turn at a platform.
 _PATIENCE_S = 900.0
 
@@ -78,33 +81,34 @@ class BatchWalk:
         await self._engine.store.commit_with(self._claim, parameters, work)
         self._engine.announcer.announce(self._claim.client_id, self._claim.run_id, 0, patch.get("state", "running"))
 
-    async def _rows(self) -> list[Run]:
-        async with tenant_session(self._record.client_id) as session:
-            found = await session.exec(
-                select(Run)
-                .where(Run.client_id == self._record.client_id, Run.parent == self._record.run_id)
-                .order_by(col(Run.row_number))
-            )
-            return list(found.all())
-
     async def _plan(self) -> None:
         """Plan every row, seal them together, and ask for what the policy wants of all of them."""
         await self._commit({"state": "running", "started": True, "reason": None})
         world, patience = World(), Patience(_PATIENCE_S, gives_back=False)
         planned: list[PlannedRow] = []
-        rows = await self._rows()
-        for start in range(0, len(rows), _ROWS_A_COMMIT):
-            some = rows[start : start + _ROWS_A_COMMIT]
-            part = [await self._planning.do(self._plan_row(row, world, patience)) for row in some]
+        async with tenant_session(self._record.client_id) as session:
+            rows = await batches.numbers(session, self._record.client_id, self._record.run_id)
+        while len(planned) < len(rows):
+            part = await self._plan_some(rows[len(planned) :][:_ROWS_A_COMMIT], world, patience)
             planned += part
             progress = {"planned": len(planned), "rows": len(rows)}
             await self._commit({"extra": {"progress": progress}}, None, self._storing(part))
         await self._sealed(planned)
 
-    async def _plan_row(self, row: Run, world: World, patience: Patience) -> PlannedRow:
+    async def _plan_some(self, rows: Sequence[Row], world: World, patience: Patience) -> list[PlannedRow]:
+        """Plan the first of ``rows``: as many as are planned before people want to see how far it is."""
+        store, client_id = self._engine.store, self._record.client_id
+        loaded = await asyncio.gather(*(store.load(Claim(client_id, run_id, 0, 0)) for run_id, _ in rows))
+        began, planned = time.monotonic(), []
+        for row, record in zip(rows, loaded, strict=True):
+            assert record is not None
+            planned.append(await self._planning.do(self._plan_row(row, record, world, patience)))
+            if time.monotonic() - began > _SHOW_AFTER_S:
+                break
+        return planned
+
+    async def _plan_row(self, row: Row, loaded: Record, world: World, patience: Patience) -> PlannedRow:
         patience.tries.clear()
-        loaded = await self._engine.store.load(Claim(row.client_id, row.id, 0, 0))
-        assert loaded is not None
         # All rows use what the head has opened, and are sealed with that.
         loaded = replace(loaded, connections=self._record.connections)
         clients = self._clients.held_to(loaded.agreed_connections)
@@ -119,23 +123,11 @@ class BatchWalk:
         except Exception as error:
             problem = PlannedStep(node="", name="", type="", version=1, problem=error_json(error))
             plan, seal = Plan(steps=(problem,)), ""
-        return PlannedRow(row.id, row.row_number or 0, StoredPlan(plan, seal), moved)
+        return PlannedRow(*row, StoredPlan(plan, seal), moved)
 
     def _storing(self, rows: Sequence[PlannedRow]) -> Audit:
-        record = self._record
-
-        async def store(session: AsyncSession) -> None:
-            for row in rows:
-                run = await session.get(Run, (record.client_id, row.run_id))
-                assert run is not None
-                run.seal, run.summary = row.stored.seal, summary(row.stored.plan.steps)
-                settle(run, row, record.mode)
-                session.add(run)
-                plan = row.stored.plan.model_dump(mode="json")
-                made = RunPlan(client_id=record.client_id, run_id=row.run_id, plan=plan, seal=row.stored.seal)
-                await session.merge(made)
-
-        return store
+        kept = [settled(row, self._record.mode) for row in rows]
+        return lambda session: batches.keep_plans(session, self._record.client_id, kept)
 
     async def _sealed(self, rows: Sequence[PlannedRow]) -> None:
         good = [row for row in rows if not row.refused]
@@ -175,82 +167,62 @@ class BatchWalk:
     async def _planned_rows(self) -> list[PlannedRow]:
         """The rows that may run, with the plans they were sealed with."""
         async with tenant_session(self._record.client_id) as session:
-            found = await session.exec(
-                select(Run, RunPlan)
-                .join(RunPlan, (col(RunPlan.client_id) == col(Run.client_id)) & (col(RunPlan.run_id) == col(Run.id)))
-                .where(Run.client_id == self._record.client_id, Run.parent == self._record.run_id)
-                .where(col(Run.state).not_in(OVER))
-                .order_by(col(Run.row_number))
-            )
-            return [
-                PlannedRow(run.id, run.row_number or 0, StoredPlan(Plan.model_validate(plan.plan), plan.seal or ""))
-                for run, plan in found.all()
-            ]
+            found = await batches.plans(session, self._record.client_id, self._record.run_id)
+        return [
+            PlannedRow(run_id, number, StoredPlan(Plan.model_validate(plan), seal))
+            for run_id, number, plan, seal in found
+        ]
 
     async def _let_go(self, seal: str, patch: Json) -> None:
         """Every row that may run becomes a run that workers take."""
-        record = self._record
-
-        async def release(session: AsyncSession) -> None:
-            head = await session.get(Run, (record.client_id, record.run_id))
-            for run in await self._open_rows(session):
-                run.state, run.extra = "queued", {**run.extra, "batch_seal": seal, "row_seal": run.seal}
-                # Whoever paused the batch a moment ago has not seen this row yet.
-                run.pause_requested_at = head.pause_requested_at if head else None
-                session.add(run)
-                await session.flush()
-                await wake_run(session, record.client_id, run.id, run.priority)
-
+        client_id, head = self._record.client_id, self._record.run_id
         state: Json = {**patch, "state": "running", "reason": None, "extra": {"released": True}}
-        await self._commit(state, {"release": True}, release)
+        queue = {"release": True, "delay_s": _LOOK_AGAIN_S}
+        await self._commit(state, queue, lambda session: batches.let_go(session, client_id, head, seal))
         await self._engine.wake()
 
-    async def _open_rows(self, session: AsyncSession) -> list[Run]:
-        found = await session.exec(
-            select(Run).where(
-                Run.client_id == self._record.client_id,
-                Run.parent == self._record.run_id,
-                col(Run.state).not_in(OVER),
-            )
-        )
-        return list(found.all())
-
     async def _cancel_rows(self) -> None:
-        released = self._record.run["extra"].get("released")
+        client_id, head = self._record.client_id, self._record.run_id
 
         async def cancel(session: AsyncSession) -> None:
-            for run in await self._open_rows(session):
-                run.cancel_requested_at = run.cancel_requested_at or utcnow()
-                if not released:
-                    drop(run, "cancelled")
-                session.add(run)
-                await session.flush()
-                if released:
-                    await wake_run(session, run.client_id, run.id)
+            if self._record.run["extra"].get("released"):
+                await batches.stop(session, client_id, head)
+            else:
+                await batches.drop(session, client_id, head, "cancelled", NOTHING, asked=True)
 
         await self._commit({}, None, cancel)
 
     async def _watch(self) -> None:
-        """Some rows have ended: the batch ends with the last of them."""
-        states = [row.state for row in await self._rows()]
-        if any(state not in OVER for state in states):
-            patch: Json = {"extra": {"progress": counted(states)}, "state": "running", "reason": None}
-            if self._record.pause_asked and not self._record.cancel_asked:
+        """Some rows have ended, or it was time to look: the batch ends with the last of them."""
+        record = self._record
+        async with tenant_session(record.client_id) as session:
+            states = await batches.states(session, record.client_id, record.run_id)
+        found = counted(states)
+        if found["over"] < found["rows"]:
+            look_s = self._look_again_s(found)
+            patch: Json = {"extra": {"progress": found, "look_s": look_s}, "state": "running", "reason": None}
+            if record.pause_asked and not record.cancel_asked:
                 patch |= {"state": "paused", "reason": self._paused}
-            await self._commit(patch, {"release": True})
+            await self._commit(patch, {"release": True, "delay_s": look_s})
             return
-        failed = len(states) - states.count("succeeded")
-        outcome = "cancelled" if self._record.cancel_asked else "failed" if failed else "succeeded"
+        failed = found["rows"] - found["succeeded"]
+        outcome = "cancelled" if record.cancel_asked else "failed" if failed else "succeeded"
         reason: Json | None = {"code": "rows_not_done", "count": failed} if failed else None
         if outcome == "cancelled" and not failed:
             reason = {"code": "cancelled"}  # it was asked when the last row had just ended
-        await self._end(outcome, reason, {"extra": {"progress": counted(states)}, **await self._done()})
+        await self._end(outcome, reason, {"extra": {"progress": found}, **await self._done()})
+
+    def _look_again_s(self, found: Json) -> float:
+        """When the batch looks at its rows if none of them calls it: later and later while nothing happens."""
+        extra = self._record.run["extra"]
+        if found != extra.get("progress"):
+            return _LOOK_AGAIN_S
+        return min(2 * extra.get("look_s", _LOOK_AGAIN_S), _LOOK_LAST_S)
 
     async def _done(self) -> Json:
         """What the rows did, counted together as a plan counts."""
-        rows = await self._rows()
-        refused = sum((row.reason or {}).get("phase") == "plan" for row in rows)
-        return {"summary": {**added(row.summary for row in rows), "rows": len(rows), "refused": refused}}
+        async with tenant_session(self._record.client_id) as session:
+            return {"summary": await batches.done(session, self._record.client_id, self._record.run_id)}
 
     async def _end(self, outcome: str, reason: Json | None, patch: Json) -> None:
         record = self._record

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlmodel import select
-from sqlmodel.ext.asyncio.session import AsyncSession
-
-from app.core.clock import utcnow
-from app.data.models.runs import Run
+from app.data.repositories import batches
+from app.data.repositories.batches import OVER
 from app.engine.core.planned import Plan, PlannedStep, summary
 from app.engine.core.seal import differences
 from app.engine.runtime.record import Record, StoredPlan
 from app.engine.runtime.store import Audit
 
-OVER = ("succeeded", "failed", "cancelled")
+Json = dict[str, Any]
+NOTHING = summary(())
 
 
 @dataclass(frozen=True)
@@ -36,37 +35,24 @@ class PlannedRow:
 
 def dropping(record: Record) -> Audit:
     """Work that closes the rows of a batch which ends before they were let go: nobody else would."""
-
-    async def dropped(session: AsyncSession) -> None:
-        found = await session.exec(select(Run).where(Run.client_id == record.client_id, Run.parent == record.run_id))
-        for run in found.all():
-            if run.state not in OVER and "batch_seal" not in run.extra:
-                drop(run, "batch_failed")
-                session.add(run)
-
-    return dropped
+    return lambda session: batches.drop(session, record.client_id, record.run_id, "batch_failed", NOTHING)
 
 
-def drop(run: Run, code: str) -> None:
-    """End a row that was never let go: whatever was planned for it, it did nothing."""
-    run.state, run.reason, run.finished_at = "cancelled", {"code": code}, utcnow()
-    run.summary = summary(())
-
-
-def settle(run: Run, row: PlannedRow, mode: str) -> None:
-    """A planned row waits for the batch; one that would be refused, or was only planned, is over."""
-    run.started_at = run.started_at or utcnow()
+def settled(row: PlannedRow, mode: str) -> Json:
+    """What is kept of a planned row. It waits for the batch, or is over: it would be refused, or was only planned."""
+    plan = row.stored.plan
+    kept: Json = {"id": row.run_id, "plan": plan.model_dump(mode="json"), "seal": row.stored.seal}
+    kept |= {"summary": summary(plan.steps), "state": "succeeded", "reason": None, "over": True}
     if row.refused:
-        run.state = "failed"
-        run.reason = {**(row.refused.problem or {}), "node": row.refused.node, "phase": "plan"}
+        kept |= {
+            "state": "failed",
+            "reason": {**(row.refused.problem or {}), "node": row.refused.node, "phase": "plan"},
+        }
         if mode == "apply":
-            run.summary = {**summary(()), "problems": run.summary["problems"]}
-    elif mode == "plan":
-        run.state = "succeeded"
-    else:
-        run.state, run.reason, run.finished_at = "waiting", {"code": "batch"}, None
-        return
-    run.finished_at = utcnow()
+            kept["summary"] = {**NOTHING, "problems": kept["summary"]["problems"]}
+    elif mode == "apply":
+        kept |= {"state": "waiting", "reason": {"code": "batch"}, "over": False}
+    return kept
 
 
 def compared(sealed: StoredPlan, plan: Plan) -> Plan:
@@ -88,7 +74,8 @@ def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def counted(states: Sequence[str]) -> dict[str, int]:
-    """How far the rows in these states have come."""
-    over = sum(state in OVER for state in states)
-    return {"rows": len(states), "over": over, "succeeded": states.count("succeeded"), "failed": states.count("failed")}
+def counted(states: Mapping[str, int]) -> dict[str, int]:
+    """How far the rows have come, of which so many are in which state."""
+    over = sum(states.get(state, 0) for state in OVER)
+    found = {state: states.get(state, 0) for state in ("succeeded", "failed")}
+    return {"rows": sum(states.values()), "over": over, **found}

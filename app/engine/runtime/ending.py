@@ -21,12 +21,9 @@ from app.engine.runtime.journal import Journal
 from app.engine.runtime.record import Record
 from app.engine.runtime.stage import Stage
 from app.engine.runtime.store import Audit, Told
-from app.engine.runtime.waking import wake_run
 
 if TYPE_CHECKING:
     from app.engine.runtime.engine import Engine
-
-__all__ = ["cancelled", "done_summary", "ended", "finish", "wake_run"]
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
@@ -68,23 +65,25 @@ async def finish(
     await asyncio.sleep(0)  # whoever waits for the run is told first
     log.info("run.ended", kind=record.kind, mode=record.mode, state=outcome, code=(reason or {}).get("code"))
     metrics.workflow_executions.labels(record.mode, outcome, record.client["slug"]).inc()
-    if record.run["parent"] or after or record.run["extra"].get("concurrency"):
+    call_head(engine, record)
+    if after or record.run["extra"].get("concurrency"):
         await engine.wake()
 
 
 def ended(record: Record, outcome: str, reason: Json | None) -> list[Audit]:
-    """Work that belongs to a run's end: its batch looks, and its audit event.
-
-    The head of the audit chain is locked last, everywhere: whoever locked it first would wait for us.
-    """
+    """Work that belongs to a run's end: its audit event."""
     details = {"mode": record.mode, "kind": record.kind, "code": (reason or {}).get("code")}
     result = "success" if outcome == "succeeded" else "failure"
     told = audit.entry(
         record.on_behalf, action=f"run_{outcome}", target=f"run:{record.run_id}", outcome=result, details=details
     )
-    if not (parent := record.run["parent"]):
-        return [Told(told)]
-    return [lambda session: wake_run(session, record.client_id, UUID(parent)), Told(told)]
+    return [Told(told)]
+
+
+def call_head(engine: Engine, record: Record) -> None:
+    """Let the batch look whose row this run is, if it is one: its end is committed."""
+    if parent := record.run["parent"]:
+        engine.heads.row_ended(record.client_id, UUID(parent))
 
 
 def cancelled(record: Record, state: RunState) -> Json:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.engine.runtime.channel import Announcer
 from app.engine.runtime.clients import Clients, OpenClient
+from app.engine.runtime.heads import Heads
 from app.engine.runtime.pace import Pace
 from app.engine.runtime.record import Record
 from app.engine.runtime.store import Store
@@ -20,6 +21,7 @@ class Engine:
     store: Store
     announcer: Announcer
     pace: Pace
+    heads: Heads
     open_client: OpenClient
     vault: SecretStore
     wake: Any  # () -> Awaitable[None]: asks a worker to look

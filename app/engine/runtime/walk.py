@@ -17,7 +17,7 @@ from app.engine.runtime.batch_rows import dropping
 from app.engine.runtime.compiled import graph_of
 from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
-from app.engine.runtime.ending import cancelled, ended, finish
+from app.engine.runtime.ending import call_head, cancelled, ended, finish
 from app.engine.runtime.engine import Engine
 from app.engine.runtime.gate import AnsweredMeanwhile, Gate, Question, asking, kept_plan
 from app.engine.runtime.interruptible import Interruptible
@@ -149,6 +149,8 @@ class RunWalk:
         if record and record.kind == "batch":
             work.insert(0, dropping(record))
         await self._engine.store.commit_with(self._claim, parameters, work)
+        if record:
+            call_head(self._engine, record)
         self._engine.announcer.announce(self._claim.client_id, self._claim.run_id, 0, "failed")
 
     async def _reached(self, record: Record) -> RunState | None:

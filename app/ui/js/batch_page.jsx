@@ -2,12 +2,17 @@
 import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { StateBadge } from "./badges.jsx";
-import { Skeleton } from "./feedback.jsx";
+import { Empty, Skeleton } from "./feedback.jsx";
+import { useFilters, useWords } from "./filters.js";
 import { useText } from "./i18n.js";
 import { Icon } from "./icons.jsx";
 import { PlanView } from "./plan.jsx";
 import { ChangeCounts, CountLine } from "./plan_counts.jsx";
 import { OpenApproval, Reason, RunFacts } from "./run_page.jsx";
+import { SearchBox } from "./table_bar.jsx";
+
+const HELD_AT_ONCE = 50;
+const SEARCHED_FROM = 20;
 
 function BatchRow({ row, plan, types, onOpen }) {
   const text = useText();
@@ -43,8 +48,20 @@ function BatchRow({ row, plan, types, onOpen }) {
   );
 }
 
+function More({ onMore }) {
+  const text = useText();
+  return (
+    <div className="os-table-more">
+      <button type="button" className="os-button" data-kind="quiet" onClick={onMore}>
+        {text("common.more")}
+      </button>
+    </div>
+  );
+}
+
 function HeldBack({ rows }) {
   const text = useText();
+  const [most, setMost] = useState(HELD_AT_ONCE);
   if (!rows?.length) return null;
   return (
     <section className="os-panel">
@@ -52,7 +69,7 @@ function HeldBack({ rows }) {
         <h2>{text("batch.held_back", { count: rows.length })}</h2>
       </div>
       <ul className="os-plain">
-        {rows.map((row) => (
+        {rows.slice(0, most).map((row) => (
           <li key={row.row} className="os-held">
             <StateBadge state="held" plain />
             <span className="os-figures os-muted">{text("start.row_number", { number: row.row })}</span>
@@ -71,20 +88,71 @@ function HeldBack({ rows }) {
           </li>
         ))}
       </ul>
+      {rows.length > most ? <More onMore={() => setMost(most + HELD_AT_ONCE)} /> : null}
     </section>
   );
 }
 
-function progressOf(rows) {
-  const over = rows.filter((row) => ["succeeded", "failed", "cancelled"].includes(row.state)).length;
-  return { over, all: rows.length };
+// What went wrong, or still waits, comes before what is done.
+const IN_ORDER = ["failed", "waiting", "paused", "running", "queued", "cancelled", "succeeded"];
+
+function progressOf(states) {
+  const count = (names) => names.reduce((sum, name) => sum + (states[name] ?? 0), 0);
+  return { over: count(["succeeded", "failed", "cancelled"]), all: count(Object.keys(states)) };
 }
 
-/** The page's content. `plans` are the rows' plans by run, those that were opened. */
-export function BatchPage({ run, rows = [], plans = {}, types = {}, problem, busy, onDecide, onRow }) {
+// How many rows are in which state, each a filter; and a search, where there are more than one sees at once.
+function RowsBar({ states, all, active, onFilter }) {
+  const text = useText();
+  const [wanted, choose] = useFilters(active, onFilter);
+  const [words, setWords] = useWords("search", wanted, choose);
+  const present = IN_ORDER.filter((state) => states[state] || wanted.state === state);
+  return (
+    <div className="os-table-bar" role="group" aria-label={text("batch.rows")}>
+      {all > SEARCHED_FROM ? <SearchBox title="batch.search" {...{ words, setWords }} /> : null}
+      {present.length > 1 || wanted.state
+        ? present.map((state) => (
+            <button
+              key={state}
+              type="button"
+              className="os-chip"
+              data-on={wanted.state === state}
+              aria-pressed={wanted.state === state}
+              onClick={() => choose({ state: wanted.state === state ? "" : state })}
+            >
+              {text(`state.${state}`)} <b className="os-figures">{text.number(states[state] ?? 0)}</b>
+            </button>
+          ))
+        : null}
+    </div>
+  );
+}
+
+function Rows({ rows, plans, types, onRow, hasMore, onMore, filtered }) {
+  const text = useText();
+  if (rows.length === 0 && filtered) {
+    return <Empty icon="search" title={text("table.no_match")} help={text("table.no_match_help")} />;
+  }
+  return (
+    <>
+      <ol className="os-plan-steps">
+        {rows.map((row) => (
+          <BatchRow key={row.id} row={row} plan={plans[row.id]} types={types} onOpen={onRow} />
+        ))}
+      </ol>
+      {hasMore ? <More onMore={onMore} /> : null}
+    </>
+  );
+}
+
+/** The page's content. `plans` are the rows' plans by run, those that were opened; `rows` what `active` asks for. */
+export function BatchPage({
+  run, rows = [], active = {}, hasMore, plans = {}, types = {}, problem, busy, onDecide, onRow, onFilter, onMore,
+}) {
   const text = useText();
   if (!run?.id) return <Skeleton rows={8} />;
-  const { over, all } = progressOf(rows);
+  const states = run.row_states ?? {};
+  const { over, all } = progressOf(states);
   return (
     <div className="os-stack">
       <RunFacts run={run} />
@@ -96,11 +164,8 @@ export function BatchPage({ run, rows = [], plans = {}, types = {}, problem, bus
       <progress className="os-progress" value={over} max={all || 1} aria-label={text("batch.progress", { over, count: all })} />
       <OpenApproval approvals={run.approvals} {...{ problem, busy, onDecide }} />
       <HeldBack rows={run.held_back} />
-      <ol className="os-plan-steps">
-        {rows.map((row) => (
-          <BatchRow key={row.id} row={row} plan={plans[row.id]} types={types} onOpen={onRow} />
-        ))}
-      </ol>
+      <RowsBar {...{ states, all, active, onFilter }} />
+      <Rows {...{ rows, plans, types, onRow, hasMore, onMore }} filtered={Object.values(active).some(Boolean)} />
     </div>
   );
 }

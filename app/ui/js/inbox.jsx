@@ -101,8 +101,19 @@ function Detail({ approval, seen, types, problem, busy, onDecide, onBack }) {
         <Why approval={approval} types={types} {...(seen?.approval === approval.id ? { steps: seen.steps, done: seen.done } : {})} />
         {seen?.approval === approval.id ? (
           <>
-            <PlanView steps={seen.steps} counts={approval.summary} differences={seen.differences} done={seen.done} types={types} opened={2} />
+            <PlanView steps={seen.steps} counts={approval.summary} differences={seen.differences} done={seen.done} partial={seen.left_out} types={types} opened={2} />
             {seen.rows?.length ? <Rows rows={seen.rows} /> : null}
+            {seen.left_out ? (
+              <p className="os-callout" data-colour="grey">
+                <Icon name="info" />
+                <span>
+                  {text("plan.left_out")}{" "}
+                  <Link className="os-link" to={`/c/${client}/${place}/${approval.run_id}`}>
+                    {text("approval.open_run")}
+                  </Link>
+                </span>
+              </p>
+            ) : null}
           </>
         ) : (
           <Skeleton rows={6} />

@@ -26,8 +26,8 @@ function ordered(steps, done = []) {
 const asWords = (value, text) =>
   value && typeof value === "object" && "$unknown" in value ? text("plan.known_after") : JSON.stringify(value ?? null);
 
-/** The plan as text, for a ticket. */
-export function planAsText(steps, counts, text) {
+/** The plan as text, for a ticket; `partial`: these are not all of its steps. */
+export function planAsText(steps, counts, text, partial = false) {
   const lines = ordered(steps).flatMap((step) => {
     const { change, problem } = step;
     const head = `${problem ? "!" : SIGNS[change.kind]} ${step.name || step.node}: ${change?.target ?? ""}`;
@@ -39,7 +39,7 @@ export function planAsText(steps, counts, text) {
     const final = isFinal(step) ? [`    ! ${text("plan.irreversible")}`] : [];
     return [head, ...fields, ...final];
   });
-  return [countsInWords(counts, text), "", ...lines].join("\n");
+  return [countsInWords(counts, text), "", ...lines, ...(partial ? ["", text("plan.left_out")] : [])].join("\n");
 }
 
 // A step without a name of its own is called by its type.
@@ -130,8 +130,9 @@ export function Differences({ differences, steps }) {
 }
 
 /** The plan. `counts` is counted from `steps` where it is not given; `differences` stand on top; `done` names
- * the steps that were carried out already; `onStep` is told of a step that is clicked. */
-export function PlanView({ steps = [], counts, differences = [], done = [], seal, types = {}, opened = 3, onStep }) {
+ * the steps that were carried out already; `partial` says that these are not all; `onStep` is told of a step that is
+ * clicked. */
+export function PlanView({ steps = [], counts, differences = [], done = [], partial = false, seal, types = {}, opened = 3, onStep }) {
   const text = useText();
   const shown = ordered(steps, done);
   const [toggled, setToggled] = useState(() => new Set());
@@ -146,7 +147,7 @@ export function PlanView({ steps = [], counts, differences = [], done = [], seal
   };
   const found = counts && Object.keys(counts).length ? counts : countsOf(steps);
   const copy = async () => {
-    await navigator.clipboard.writeText(planAsText(steps, found, text));
+    await navigator.clipboard.writeText(planAsText(steps, found, text, partial));
     notify({ kind: "success", key: "common.copied" });
   };
   return (

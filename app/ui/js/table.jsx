@@ -5,6 +5,7 @@ import {
   flexRender, getCoreRowModel, getFilteredRowModel, getSortedRowModel, useReactTable,
 } from "@tanstack/react-table";
 import { Empty } from "./feedback.jsx";
+import { useFilters, useWords } from "./filters.js";
 import { useText } from "./i18n.js";
 import { Icon } from "./icons.jsx";
 import { isTyping, singleKeysOn } from "./keys.js";
@@ -13,7 +14,6 @@ import { cellOf, wordsOf } from "./table_cells.jsx";
 import { useView } from "./table_view.js";
 
 const SELECT = "select";
-const TYPING_MS = 250;
 
 function definitions(columns, text, selectable) {
   const shown = columns.map((column) => ({
@@ -142,53 +142,6 @@ function useKeys({ rows, cursor, setCursor, onOpen, search, clear }) {
     else return;
     event.preventDefault();
   };
-}
-
-const inOrder = (filters) => JSON.stringify(Object.entries(filters).sort());
-
-// What the reader chose last, ahead of the server's answer: one choice after another adds up, however fast.
-function useFilters(active, onFilter) {
-  const [ahead, setAhead] = useState(null);
-  const latest = useRef(active);
-  const said = inOrder(active);
-  useEffect(() => {
-    if (ahead !== null && said !== inOrder(ahead)) return;
-    latest.current = active;
-    setAhead(null);
-  }, [said, ahead]);
-  const choose = (changes) => {
-    const next = Object.fromEntries(Object.entries({ ...latest.current, ...changes }).filter(([, value]) => value));
-    latest.current = next;
-    setAhead(next);
-    onFilter?.(next);
-  };
-  return [ahead ?? active, choose];
-}
-
-// What stands in the search box. Where the server searches, it is asked at the first pause in typing.
-function useWords(remote, wanted, choose) {
-  const [words, setWords] = useState("");
-  const timer = useRef(null);
-  const mine = useRef("");
-  const asked = remote ? (wanted[remote] ?? "") : "";
-  // From elsewhere: the address, a saved view, "clear". What is being typed is left alone.
-  useEffect(() => {
-    if (!remote || asked === mine.current) return;
-    clearTimeout(timer.current);
-    mine.current = asked;
-    setWords(asked);
-  }, [asked]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const type = (next) => {
-    setWords(next);
-    if (!remote) return;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => {
-      mine.current = next.trim();
-      choose({ [remote]: mine.current });
-    }, TYPING_MS);
-  };
-  return [words, type];
 }
 
 /** The list. See app/ui/table.py for what each property is. */

@@ -120,6 +120,25 @@ function Views({ view, changeView, active, filters, remote, choose }) {
   );
 }
 
+/** Where one types what to look for. */
+export function SearchBox({ box, wide, title, words, setWords }) {
+  const text = useText();
+  return (
+    <label className="os-table-search" data-remote={wide}>
+      <Icon name="search" size={14} />
+      <input
+        ref={box}
+        value={words}
+        placeholder={text(title)}
+        aria-label={text(title)}
+        maxLength={500}
+        onChange={(event) => setWords(event.target.value)}
+        onKeyDown={(event) => event.key === "Escape" && setWords("")}
+      />
+    </label>
+  );
+}
+
 /** The line over a list. */
 export function TableBar({
   columns, filters, active, choose, remote, words, setWords, search, view, changeView, searchable, csv,
@@ -134,18 +153,7 @@ export function TableBar({
   return (
     <div className="os-table-bar">
       {searchable ? (
-        <label className="os-table-search" data-remote={Boolean(remote)}>
-          <Icon name="search" size={14} />
-          <input
-            ref={search}
-            value={words}
-            placeholder={text(remote ? `table.search_${remote}` : "table.search")}
-            aria-label={text(remote ? `table.search_${remote}` : "table.search")}
-            maxLength={500}
-            onChange={(event) => setWords(event.target.value)}
-            onKeyDown={(event) => event.key === "Escape" && setWords("")}
-          />
-        </label>
+        <SearchBox box={search} wide={Boolean(remote)} title={remote ? `table.search_${remote}` : "table.search"} {...{ words, setWords }} />
       ) : null}
       {filters.map((filter) => (
         <Filter key={filter.id} filter={filter} value={active[filter.id]} onChange={(id, value) => choose({ [id]: value })} />
