@@ -113,12 +113,13 @@ async def _see(state: ApprovalsState, context: Context, approval: ApprovalView) 
 
 
 async def _table(context: Context, batch: RunView) -> Json:
-    """What the rows of a batch would change, from what cannot be undone on, and the first of them. The batch's own page
-    has all of it."""
+    """What the rows of a batch that were not refused would change, from what cannot be undone on, and the first of
+    these rows. The batch's own page has all of it."""
     steps = await runs.row_steps(context, batch.id, MOST_STEPS)
-    rows = await runs.rows_of(context, batch.id, limit=MOST_ROWS)
+    going = [state for state in batch.row_states if state != "failed"]
+    rows = await runs.rows_of(context, batch.id, state=going, limit=MOST_ROWS) if going else []
     changes = sum(batch.summary.get(name, 0) for name in ("add", "change", "remove", "unknown"))
-    left_out = changes > len(steps) or sum(batch.row_states.values()) > len(rows)
+    left_out = changes > len(steps) or sum(batch.row_states[state] for state in going) > len(rows)
     return {"steps": steps, "rows": [run_row(context, row) for row in rows], "left_out": left_out}
 
 

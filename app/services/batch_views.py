@@ -22,12 +22,11 @@ _STEPS = text("""
       FROM runs r
       JOIN run_plans p ON p.client_id = r.client_id AND p.run_id = r.id
      CROSS JOIN LATERAL jsonb_array_elements(p.plan -> 'steps') WITH ORDINALITY AS s (step, place)
-     CROSS JOIN LATERAL (SELECT s.step #>> '{change,kind}' AS kind, jsonb_typeof(s.step -> 'problem') AS problem) k
-     WHERE r.client_id = :client AND r.parent = :head AND (k.kind IS NOT NULL OR k.problem = 'object')
-     ORDER BY CASE WHEN k.problem = 'object' THEN 0
-                   WHEN k.kind = 'none' THEN 3
-                   WHEN s.step #> '{change,reversible}' = 'false' THEN 1
-                   ELSE 2 END, r.row_number, s.place
+     WHERE r.client_id = :client AND r.parent = :head AND jsonb_typeof(s.step -> 'change') = 'object'
+       AND r.reason ->> 'phase' IS DISTINCT FROM 'plan'
+     ORDER BY CASE WHEN s.step #>> '{change,kind}' = 'none' THEN 2
+                   WHEN s.step #> '{change,reversible}' = 'false' THEN 0
+                   ELSE 1 END, r.row_number, s.place
      LIMIT :most""")
 
 
@@ -55,8 +54,8 @@ async def rows_of(
 
 
 async def row_steps(ctx: Context, batch_id: UUID, most: int) -> list[Json]:
-    """What the rows of a batch would change, or have changed, as its ``plan`` has it; ``most`` steps of it. What would
-    be refused comes first, then what cannot be undone, then what else would be written."""
+    """What the rows of a batch that were not refused would change, or have changed, as its ``plan`` has it; ``most``
+    steps of it. What cannot be undone comes first, then what else would be written."""
     ctx.require("run.read")
     async with tenant_session(ctx) as session:
         values = {"client": ctx.client_id, "head": batch_id, "most": most}

@@ -17,6 +17,13 @@ INPUTS = {"type": "object", "properties": {"email": {"type": "string"}, "bad": {
 FAILS = {"id": "fails", "type": "flow.fail", "params": {"message": "No."}}
 IF_BAD = {"id": "if_bad", "type": "flow.condition", "params": {"expression": "inputs.bad"}, "_port": "true"}
 
+END_SESSIONS = {
+    "id": "end",
+    "type": "m365.user.revoke_sessions",
+    "connection": "m365",
+    "params": {"user": "{{ inputs.email }}"},
+}
+
 
 def some_bad() -> dict[str, Any]:
     return chain("Some bad", IF_BAD, FAILS, inputs=INPUTS)
@@ -61,7 +68,7 @@ async def test_a_batch_tells_how_many_rows_are_in_which_state_without_them(tenan
     assert lean.summary["rows"] == 5
 
 
-async def test_of_many_changes_those_come_first_that_are_refused_or_cannot_be_undone(
+async def test_what_would_change_counts_no_row_that_is_refused_and_begins_with_what_cannot_be_undone(
     tenant: Tenant, runner: Worker, m365: Sandbox
 ) -> None:
     await tenant.connect(m365)
@@ -76,14 +83,18 @@ async def test_of_many_changes_those_come_first_that_are_refused_or_cannot_be_un
         },
     }
     rows = [{"email": f"steps{n}@sandbox.example"} for n in range(3)] + [{"email": "x@elsewhere.example"}]
-    batch = await started(tenant, chain("Steps", create, inputs=INPUTS), rows, "plan")
+    batch = await started(tenant, chain("Steps", create, END_SESSIONS, inputs=INPUTS), rows, "plan")
     whole = await wait_for(tenant.engineer, batch)
     found = await runs.row_steps(tenant.engineer, batch, 10)
-    assert [step["node"] for step in found] == ["4:create", "1:create", "2:create", "3:create"]
-    assert found[0]["problem"]
+    assert [step["node"] for step in found] == [
+        *("1:end", "2:end", "3:end"),
+        *("1:create", "2:create", "3:create"),
+    ]
     by_node = {step["node"]: step for step in whole.plan}
     assert all(by_node[step["node"]] == step for step in found)
-    assert [step["node"] for step in await runs.row_steps(tenant.engineer, batch, 2)] == ["4:create", "1:create"]
+    assert [step["node"] for step in await runs.row_steps(tenant.engineer, batch, 2)] == ["1:end", "2:end"]
+    assert (whole.summary["add"], whole.summary["irreversible"], whole.summary["problems"]) == (3, 3, 2)
+    assert (whole.summary["rows"], whole.summary["refused"]) == (4, 1)
     other = await make_tenant(NO_POLICY)
     assert await runs.row_steps(other.engineer, batch, 10) == [], "another client sees nothing of it"
 

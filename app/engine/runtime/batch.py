@@ -132,7 +132,9 @@ class BatchWalk:
     async def _sealed(self, rows: Sequence[PlannedRow]) -> None:
         good = [row for row in rows if not row.refused]
         seal = hashlib.sha256(canonical([[row.number, row.stored.seal] for row in good])).hexdigest()
-        counts = added(summary(row.stored.plan.steps) for row in rows)
+        # What a refused row would have changed is changed by nobody.
+        counts = {**NOTHING, **added(summary(row.stored.plan.steps) for row in good)}
+        counts["problems"] = sum(len(row.stored.plan.problems) for row in rows)
         patch: Json = {"seal": seal, "summary": {**counts, "rows": len(rows), "refused": len(rows) - len(good)}}
         if self._record.mode == "plan" or not good:
             outcome = "succeeded" if good else "failed"

@@ -102,6 +102,12 @@ function Detail({ approval, seen, types, problem, busy, onDecide, onBack }) {
         {seen?.approval === approval.id ? (
           <>
             <PlanView steps={seen.steps} counts={approval.summary} differences={seen.differences} done={seen.done} partial={seen.left_out} types={types} opened={2} />
+            {approval.summary?.refused ? (
+              <p className="os-callout" data-colour="amber">
+                <Icon name="triangle-alert" />
+                <span>{text("batch.refused", { count: approval.summary.refused })}</span>
+              </p>
+            ) : null}
             {seen.rows?.length ? <Rows rows={seen.rows} /> : null}
             {seen.left_out ? (
               <p className="os-callout" data-colour="grey">
