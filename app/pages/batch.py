@@ -44,14 +44,12 @@ class BatchState(PageState, Attempts, SessionState):
         """Show the batch and its rows, and go on while it goes on."""
         batch_id = _here(self)
         async with self:
-            if not self.loaded:
-                self.active, self._most = asked(self.router.url.query_parameters, FILTERS), PAGE
+            self.active, self._most = asked(self.router.url.query_parameters, FILTERS), PAGE
         async for reader in while_open(self, allowed("run.read"), LOOK_AGAIN_AFTER_S):
             view = await runs.get(reader, batch_id, rows=False)
             if view.kind != "batch":
                 return rx.redirect(run_path(reader, "run", batch_id), replace=True)
             await _show(self, reader, view)
-            await _show_rows(self, reader, batch_id)
             if view.state in OVER:
                 break
         return None
@@ -80,11 +78,11 @@ class BatchState(PageState, Attempts, SessionState):
             self.plans = {**self.plans, run: {"steps": steps, "differences": shown["differences"]}}
 
     @guarded("approval.read")
-    async def decide(self, context: Context, answer: Json) -> Any:
+    async def decide(self, context: Context, answer: Json) -> None:
         """Answer the batch's one question."""
         async with attempt(self):
             await decide(context, answer)
-        return BatchState.load
+        await _show(self, context, await runs.get(context, _here(self), rows=False))
 
     @guarded("run.cancel")
     async def cancel(self, context: Context) -> None:
@@ -93,10 +91,10 @@ class BatchState(PageState, Attempts, SessionState):
         await tell(self, "run.cancel_asked", kind="info")
 
     @guarded("run.cancel")
-    async def pause(self, context: Context, pause: bool) -> Any:
+    async def pause(self, context: Context, pause: bool) -> None:
         """Let every row pause, or go on."""
         await (runs.pause if pause else runs.resume)(context, _here(self))
-        return BatchState.load
+        await _show(self, context, await runs.get(context, _here(self), rows=False))
 
     @guarded("run.undo")
     async def undo(self, context: Context, mode: str) -> Any:
@@ -114,12 +112,13 @@ class BatchState(PageState, Attempts, SessionState):
 
 
 async def _show(state: BatchState, context: Context, view: RunView) -> None:
-    """Put into the page what has changed of the batch itself."""
+    """Put into the page what has changed of the batch and of its rows."""
     shown = view.model_dump(mode="json", exclude={"plan", "runs", "document", "steps"})
     async with state:
         state.may, state.loaded = may(context), True
         if shown != state.shown:
             state.shown = shown
+    await _show_rows(state, context, view.id)
 
 
 async def _show_rows(state: BatchState, context: Context, batch_id: UUID) -> None:

@@ -116,7 +116,7 @@ def test_a_planned_batch_is_run_with_what_was_held_back(engineer: Person) -> Non
     batch = page.url.rpartition("/")[2]
     visit(engineer, "/c/contoso/runs?state=waiting&kind=batch")
     started = page.locator("td a.os-strong", has_text="4 × Onboard an employee")
-    assert str(started.first.get_attribute("href")).endswith(batch)
+    expect(started.first).to_have_attribute("href", re.compile(f"{batch}$"))
     assert plan.rpartition("/")[2] not in [str(link.get_attribute("href")).rpartition("/")[2] for link in started.all()]
     page.goto(f"{engineer.product.url}/c/contoso/batches/{batch}")
     page.get_by_role("button", name="Cancel the run").click()
