@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,6 +23,9 @@ from app.services.start_storing import queue
 from app.services.starts import allowed, label_of
 
 Json = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+_FEW = 100
 
 
 async def start_batch(
@@ -60,7 +64,15 @@ async def check_table(
     ctx.require("run.plan")
     async with tenant_session(ctx) as session:
         chosen = await choose(session, ctx, workflow, version)
-    return check_rows(chosen.document.inputs, rows)
+    return await _aside(len(rows), check_rows, chosen.document.inputs, rows)
+
+
+async def _aside(rows: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What ``work`` gives, done in a thread where there are many rows: checking ten thousand takes a second, in which
+    everybody else would wait."""
+    if rows <= _FEW:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def _start_batch(
@@ -77,7 +89,7 @@ async def _start_batch(
         return earlier
     chosen = await choose(session, ctx, asked.workflow, version)
     document = chosen.document
-    found = check_rows(document.inputs, rows)
+    found = await _aside(len(rows), check_rows, document.inputs, rows)
     _require_some(found, skip_invalid=skip_invalid)
     head = NewRun(
         client_id=ctx.client_id,
@@ -93,10 +105,8 @@ async def _start_batch(
         priority=priority,
     )
     await queue(session, ctx, head)
-    good = [_as_row(document, row) for row in found if not row.problems]
-    rules = slots_among(chosen.variables, document, [(row["row_number"], row["inputs"]) for row in good])
-    rows_now = [row | {"extra": extra} for row, extra in zip(good, rules, strict=True)]
-    await add_rows(session, ctx.client_id, head.id, rows_now)
+    good = [row for row in found if not row.problems]
+    await add_rows(session, ctx.client_id, head.id, await _aside(len(good), _as_rows, chosen.variables, document, good))
     return head.id
 
 
@@ -115,10 +125,15 @@ def _held_back(row: CheckedRow) -> Json:
     return {"row": row.number, "inputs": row.inputs, "problems": [problem.as_json() for problem in row.problems]}
 
 
-def _as_row(document: Document, row: CheckedRow) -> Json:
-    return {
-        "id": new_id(),
-        "row_number": row.number,
-        "inputs": row.inputs,
-        "label": label_of(document.inputs, row.inputs),
-    }
+def _as_rows(variables: Json, document: Document, rows: Sequence[CheckedRow]) -> list[Json]:
+    rules = slots_among(variables, document, [(row.number, row.inputs) for row in rows])
+    return [
+        {
+            "id": new_id(),
+            "row_number": row.number,
+            "inputs": row.inputs,
+            "label": label_of(document.inputs, row.inputs),
+            "extra": extra,
+        }
+        for row, extra in zip(rows, rules, strict=True)
+    ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import psycopg
 import pytest
 
 from app.core.errors import Missing
-from app.services import runs
+from app.services import runs, start_tables
+from app.services.inputs import CheckedRow, check_rows
 from connectors.testing import Sandbox
 from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for, waiting
 from tests.servers import TestStack
@@ -107,6 +109,24 @@ async def test_nobody_sees_rows_of_another_client(tenant: Tenant, runner: Worker
         await runs.rows_of(other.engineer, batch)
     with pytest.raises(Missing):
         await runs.get(other.engineer, batch, rows=False)
+
+
+async def test_many_rows_are_checked_beside_the_loop_that_serves_everybody(
+    tenant: Tenant, runner: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def seen(*asked: Any) -> list[CheckedRow]:
+        threads.append(threading.current_thread())
+        return check_rows(*asked)
+
+    monkeypatch.setattr(start_tables, "check_rows", seen)
+    flow = await tenant.publish(some_bad())
+    rows = [{"email": f"p{number}@c.example"} for number in range(500)]
+    assert len(await runs.check_table(tenant.engineer, workflow=flow.id, rows=rows)) == 500
+    await runs.start_batch(tenant.engineer, workflow=flow.id, rows=rows, mode="plan")
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 async def test_a_batch_that_nobody_called_sees_by_itself_that_its_rows_are_over(
