@@ -177,8 +177,8 @@ class Publish(Body):
 
 
 class NewRun(Body):
-    """A run, or with ``rows`` a batch. ``plan`` is the id of the plan run whose seal must still hold; for the plan of a
-    batch ``rows`` is empty, as the plan has them."""
+    """A run, or with ``rows`` a batch. ``plan`` is the id of the plan run whose seal must still hold; that of a batch
+    has its rows already, so none are given."""
 
     workflow: str = Field(description="Id or name.")
     version: int | None = None

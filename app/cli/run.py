@@ -87,7 +87,7 @@ def pause(run_id: RunId, client: Client, wait: Wait = 60, as_: As = "", json: Js
         await runs.pause(ctx, run_id)
         return run_id
 
-    _then_show(work, client, as_, json, wait)
+    _then_show(work, client, as_, json, wait, wanted="paused")
 
 
 @app.command()
@@ -177,7 +177,7 @@ def cancel(run_id: RunId, client: Client, wait: Wait = 60, as_: As = "", json: J
         await runs.cancel(ctx, run_id)
         return run_id
 
-    _then_show(work, client, as_, json, wait)
+    _then_show(work, client, as_, json, wait, wanted="cancelled")
 
 
 @app.command()
@@ -253,8 +253,10 @@ async def _same(run_id: UUID) -> UUID:
     return run_id
 
 
-def _then_show(work: Callable[[Context], Awaitable[UUID]], client: str, as_: str, json: bool, wait: float) -> None:
-    """Do it, wait for what comes of it, show the run, and end with its status."""
+def _then_show(
+    work: Callable[[Context], Awaitable[UUID]], client: str, as_: str, json: bool, wait: float, *, wanted: str = ""
+) -> None:
+    """Do it, wait for what comes of it, show the run, and end with its status; 0 where it came to what was wanted."""
 
     async def whole() -> Any:
         from app.cli.starting import settled
@@ -264,4 +266,4 @@ def _then_show(work: Callable[[Context], Awaitable[UUID]], client: str, as_: str
 
     found = run(whole())
     emit(found, as_json=json, human=told)
-    raise typer.Exit(ending(found))
+    raise typer.Exit(0 if found.state == wanted else ending(found))

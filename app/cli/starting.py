@@ -45,16 +45,17 @@ async def inputs_from(ctx: Context, workflow: str, version: int | None, texts: l
 
 
 async def _one(ctx: Context, asked: Start) -> UUID:
-    return await runs.start(
-        ctx,
-        workflow=asked.workflow,
-        inputs=await inputs_from(ctx, asked.workflow, asked.version, asked.inputs),
-        mode=asked.mode,
-        version=asked.version,
-        plan=asked.plan,
-        idempotency_key=asked.key or None,
-        priority=asked.priority or None,
-    )
+    details: dict[str, Any] = {
+        "workflow": asked.workflow,
+        "inputs": await inputs_from(ctx, asked.workflow, asked.version, asked.inputs),
+        "mode": asked.mode,
+        "version": asked.version,
+        "idempotency_key": asked.key or None,
+        "priority": asked.priority or None,
+    }
+    if asked.plan:
+        return await runs.start_planned(ctx, plan=asked.plan, **details)
+    return await runs.start(ctx, **details)
 
 
 async def _batch(ctx: Context, asked: Start) -> UUID:
@@ -64,10 +65,13 @@ async def _batch(ctx: Context, asked: Start) -> UUID:
     except OSError as error:
         message = f"{asked.table} cannot be read: {error.strerror}."
         raise Invalid(message, problems=[Problem("unreadable", message, field="--inputs-csv")]) from None
+    rows = read_table(data)
+    if asked.plan:
+        return await runs.start_planned(ctx, workflow=asked.workflow, plan=asked.plan, rows=rows)
     return await runs.start_batch(
         ctx,
         workflow=asked.workflow,
-        rows=read_table(data),
+        rows=rows,
         mode=asked.mode,
         skip_invalid=asked.skip_invalid,
         version=asked.version,
@@ -110,7 +114,12 @@ async def _settled(ctx: Context, run_id: UUID, seconds: float) -> RunView:
 
 
 def _goes_on_by_itself(view: RunView) -> bool:
-    """Whether it waits for something else than a person: a time, a retry, or a worker that hears of an answer."""
+    """Whether it waits for something else than a person: a time, a retry, or a worker that hears of an answer, or that
+    it is to stop."""
+    if view.state in runs.OVER:
+        return False
+    if view.cancel_requested_at or (view.pause_requested_at and view.state != "paused"):
+        return True
     if view.state != "waiting" or (view.reason or {}).get("code") == "unknown":
         return False
     return not any(approval.state == "open" for approval in view.approvals)

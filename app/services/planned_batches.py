@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,17 +10,36 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Stale
+from app.core.errors import Invalid, Problem, Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.repositories.runs import NewRun, add_rows_of
 from app.data.session import tenant_session
+from app.services import workflow_versions
 from app.services.hands import handed_on
 from app.services.start_documents import plan_to_follow, require_plan_kept
 from app.services.start_keys import Asked, by_key, once
 from app.services.start_storing import queue
+from app.services.starts import start
 
 Json = dict[str, Any]
+
+
+async def start_planned(
+    ctx: Context, *, workflow: UUID | str, plan: UUID, rows: Sequence[Json] | None = None, **asked: Any
+) -> UUID:
+    """Start what the run ``plan`` has planned, be it one run or a table, and give its id. ``asked`` and what is raised
+    are those of :func:`app.services.starts.start`; raises Invalid for ``rows``, which the plan of a table has."""
+    if rows:
+        message = "A plan is carried out with the rows that it was made of. Give none, or plan this table."
+        raise Invalid(message, code="plan_has_rows", problems=[Problem("plan_has_rows", message, field="rows")])
+    async with tenant_session(ctx) as session:
+        flow = await workflow_versions.find(session, ctx, workflow)
+        planned = await session.get(Run, (ctx.client_id, plan))
+    of_table = planned is not None and planned.kind == "batch" and planned.workflow_id == flow.id
+    if not of_table or asked.get("mode") != "apply" or asked.get("inputs") or asked.get("only_node"):
+        return await start(ctx, workflow=workflow, plan=plan, **asked)
+    return await start_planned_batch(ctx, plan, idempotency_key=asked.get("idempotency_key"))
 
 
 async def start_planned_batch(ctx: Context, plan: UUID, *, idempotency_key: str | None = None) -> UUID:

@@ -17,7 +17,7 @@ from app.data.trips import Ask, tenant_trip
 from app.engine.runtime.channel import listen
 from app.engine.runtime.hub import Pile, hub_of
 from app.services.batch_views import row_steps, rows_of
-from app.services.planned_batches import start_planned_batch
+from app.services.planned_batches import start_planned, start_planned_batch
 from app.services.run_again import again
 from app.services.run_control import cancel, pause, resume, retry, settle
 from app.services.run_loading import view
@@ -47,6 +47,7 @@ __all__ = [
     "settle",
     "start",
     "start_batch",
+    "start_planned",
     "start_planned_batch",
     "undo",
 ]

@@ -105,7 +105,7 @@ async def from_plan(
     if planned.workflow_id != flow.id:
         raise _not_a_plan()
     if planned.kind == "batch":
-        raise Stale("This plan is of a whole table. Start it as a batch.", code="plan_of_batch")
+        raise Stale("This plan is of a whole table, which has its inputs already. Give none.", code="plan_of_batch")
     if planned.kind != "run":
         raise Stale("This is the plan of an undo. Start that undo instead.", code="plan_of_undo")
     if inputs and dict(inputs) != planned.inputs:

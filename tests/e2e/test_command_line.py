@@ -183,6 +183,20 @@ def test_a_table_is_one_batch_and_the_bad_row_is_held_back(terminal: Terminal, i
     assert platforms(terminal) == before, "liam.o'connor, who was there before, still is"
 
 
+def test_a_planned_table_is_carried_out_by_naming_its_plan(terminal: Terminal, imported: str) -> None:
+    table = ("--inputs-csv", str(TABLE), "--skip-invalid")
+    status, plan = terminal.ask("workflow", "run", imported, *table, "--mode", "plan")
+    assert (status, plan["state"], plan["row_states"]) == (DONE, "succeeded", {"succeeded": 11})
+    named = ("--plan", plan["id"], "--mode", "apply")
+    status, refused = terminal.ask("workflow", "run", imported, *named, *table)
+    assert (status, refused["code"]) == (FAILED, "plan_has_rows")
+    status, batch = terminal.ask("workflow", "run", imported, *named)
+    assert (status, batch["kind"], batch["seal"]) == (WAITS, "batch", plan["seal"])
+    assert [row["label"] for row in batch["runs"]] == [row["label"] for row in plan["runs"]]
+    status, batch = terminal.ask("run", "cancel", batch["id"])
+    assert (status, batch["state"]) == (DONE, "cancelled"), "that is what was asked for"
+
+
 def node(name: str, **more: Any) -> Json:
     return {"id": name, "type": "flow.noop", **more}
 

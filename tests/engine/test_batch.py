@@ -190,6 +190,42 @@ async def test_a_planned_batch_is_done_as_it_was_planned(m365: Sandbox, runner: 
     assert len(changing(m365)) == 5
 
 
+async def test_whoever_names_a_plan_need_not_know_whether_it_is_of_a_table(m365: Sandbox, runner: Worker) -> None:
+    tenant, flow = await tenant_with(NO_POLICY, m365)
+    plan = await planned(tenant, flow)
+
+    async def start(plan: Any, **asked: Any) -> Any:
+        return await runs.start_planned(tenant.engineer, workflow=flow, plan=plan, **{"mode": "apply"} | asked)
+
+    batch_id = await start(plan.id, idempotency_key="a click")
+    assert await start(plan.id, idempotency_key="a click") == batch_id
+    batch = await wait_for(tenant.engineer, batch_id)
+    assert (batch.kind, batch.state, batch.seal) == ("batch", "succeeded", plan.seal)
+    one = await runs.start(tenant.engineer, workflow=flow, inputs={"email": "s1@sandbox.example", "name": "S"})
+    sealed = (await wait_for(tenant.engineer, one)).seal
+    single = await wait_for(tenant.engineer, await start(one))
+    assert (single.kind, single.state, single.seal) == ("run", "succeeded", sealed)
+
+
+async def test_what_a_planned_table_has_already_is_not_given_again(m365: Sandbox, runner: Worker) -> None:
+    """Otherwise somebody might believe that these rows are held to that plan."""
+    tenant, flow = await tenant_with(NO_POLICY, m365)
+    plan = await planned(tenant, flow)
+    other = await tenant.publish(chain("Another", {"id": "a", "type": "flow.noop"}))
+    before = await runs.list_runs(tenant.engineer)
+    row = {"email": "t1@sandbox.example", "name": "T"}
+    for refused, code, asked in (
+        (Invalid, "plan_has_rows", {"workflow": flow, "rows": [row]}),
+        (Stale, "plan_of_batch", {"workflow": flow, "inputs": row}),
+        (Stale, "plan_of_batch", {"workflow": flow, "mode": "plan"}),
+        (Stale, "plan_unusable", {"workflow": other.id}),
+    ):
+        with pytest.raises(refused) as caught:
+            await runs.start_planned(tenant.engineer, plan=plan.id, **{"mode": "apply"} | asked)
+        assert caught.value.code == code
+    assert await runs.list_runs(tenant.engineer) == before
+
+
 async def test_a_planned_batch_asks_when_a_row_is_no_longer_as_planned(m365: Sandbox, runner: Worker) -> None:
     tenant, flow = await tenant_with(NO_POLICY, m365)
     plan = await planned(tenant, flow)

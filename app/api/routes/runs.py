@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -104,8 +104,8 @@ async def start(
 
 
 async def _started(ctx: Context, body: NewRun) -> UUID:
-    if body.rows == [] and body.plan:
-        return await runs.start_planned_batch(ctx, body.plan, idempotency_key=body.idempotency_key)
+    if body.plan:
+        return await runs.start_planned(ctx, workflow=body.workflow, plan=body.plan, rows=body.rows, **_asked(body))
     if body.rows is not None:
         return await runs.start_batch(
             ctx,
@@ -117,17 +117,11 @@ async def _started(ctx: Context, body: NewRun) -> UUID:
             idempotency_key=body.idempotency_key,
             priority=body.priority or "normal",
         )
-    return await runs.start(
-        ctx,
-        workflow=body.workflow,
-        inputs=body.inputs,
-        mode=body.mode,
-        version=body.version,
-        plan=body.plan,
-        idempotency_key=body.idempotency_key,
-        priority=body.priority,
-        only_node=body.only_node,
-    )
+    return await runs.start(ctx, workflow=body.workflow, **_asked(body))
+
+
+def _asked(body: NewRun) -> dict[str, Any]:
+    return body.model_dump(include={"inputs", "mode", "version", "idempotency_key", "priority", "only_node"})
 
 
 @router.get("/{run_id}")
