@@ -54,6 +54,13 @@ def for_each(*steps: Json, items: Any = "{{ inputs.names }}", **params: Any) -> 
     return holding("each", "flow.for_each", {"items": items, **params}, *steps)
 
 
+def user_path(m365: Sandbox, name: str) -> str:
+    """What the paths of requests about a person match."""
+    people = (item for tenant in m365.control.dump().values() for item in tenant["users"].items())
+    (found,) = (user_id for user_id, user in people if user["userPrincipalName"] == name)
+    return f"({found}|{name})"
+
+
 async def tenant_with(m365: Sandbox, document: Json, policy: Json = NO_POLICY) -> tuple[Tenant, Any]:
     tenant = await make_tenant(policy)
     await tenant.connect(m365)
@@ -169,6 +176,26 @@ async def test_one_failed_item_is_tried_again_by_its_name(m365: Sandbox, runner:
     await runs.retry(tenant.engineer, run_id, nodes=["each[0].create"])
     run = await wait_for(tenant.engineer, run_id, ("succeeded",))
     assert len(changing(m365)) == len(PEOPLE)
+
+
+async def test_an_item_in_hand_when_another_failed_goes_on_when_the_run_is_tried_again(
+    m365: Sandbox, runner: Worker
+) -> None:
+    names = ["zoe@sandbox.example", "liam.o'connor@sandbox.example"]
+    disable = {"id": "disable", "type": "m365.user.disable", "connection": "m365", "params": {"user": "{{ item }}"}}
+    tenant, flow = await tenant_with(m365, chain("Each", for_each(disable, noop("then"), limit=2), inputs=LIST))
+    m365.control.fault("error", writes=True, status=400, code="Request_BadRequest", path=user_path(m365, names[0]))
+    m365.control.fault("timeout", writes=True, when="after", seconds=120, path=user_path(m365, names[1]))
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", inputs={"names": names})
+    await off_loop(wait_until, lambda: all(f["done"] for f in m365.control.faults()), 30, "one refused and one held")
+    m365.control.clear_faults()  # its answer is lost, and what it did is found
+    run = await wait_for(tenant.engineer, run_id)
+    assert (run.state, run.reason["step"]) == ("failed", "each[0].disable")
+    assert (states(run)["each[1].disable"], states(run)["each[1].then"]) == ("succeeded", "cancelled")
+    await runs.retry(tenant.engineer, run_id)
+    run = await wait_for(tenant.engineer, run_id, ("succeeded",))
+    assert (states(run)["each[0].then"], states(run)["each[1].then"]) == ("succeeded", "succeeded")
+    assert len(changing(m365)) == 2
 
 
 async def test_a_list_that_only_the_run_brings_is_planned_as_one(m365: Sandbox, runner: Worker) -> None:

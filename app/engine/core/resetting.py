@@ -12,7 +12,7 @@ from dataclasses import replace
 from app.engine.core.events import StepReset
 from app.engine.core.graph import Graph, Layout
 from app.engine.core.moves import arrived, begun, in_broken, over, with_body
-from app.engine.core.state import PENDING, Body, IllegalEvent, NodeState, RunState
+from app.engine.core.state import PENDING, Arrivals, Body, IllegalEvent, NodeState, RunState
 from app.engine.core.vector import Vector
 
 
@@ -39,6 +39,8 @@ def reset(state: RunState, event: StepReset) -> RunState:
         to_cancel=state.to_cancel & ~touched,
         finishing=state.finishing & ~touched,
     )
+    inside = (place for place in again if state.graph.by_index[place].layout >= 0)
+    state = replace(state, arrivals=state.arrivals.set_many({place: _arrivals(state, place) for place in inside}))
     return _going_on(_counted_anew(state), {place for place in again if not looked_for >> place & 1})
 
 
@@ -135,6 +137,21 @@ def _going_on(state: RunState, again: Iterable[int]) -> RunState:
         if state.states[layout.owner].state == "running":
             state = _filled(state, layout)
     return state
+
+
+def _arrivals(state: RunState, place: int) -> Arrivals:
+    """What leads to a step of a body, as far as it is done. Counted from the steps themselves: one that ended after its
+    iteration was given up has told nobody."""
+    node = state.graph.by_index[place]
+    layout = state.graph.layouts[node.layout]
+    body, start = state.graph.by_index[layout.owner].body, layout.places(layout.iteration(place)).start
+    assert body is not None
+    done = taken = 0
+    for edge in node.incoming:
+        source = state.states[start + body.nodes[edge.source].index]
+        if source.state in ("succeeded", "skipped") or (source.state == "failed" and source.port is not None):
+            done, taken = done + 1, taken + (source.port == edge.port)
+    return Arrivals(done, taken)
 
 
 def _has_begun(state: RunState, place: int) -> bool:

@@ -187,6 +187,22 @@ def test_collected_failures_are_not_tried_again_by_what_fails_later():
     assert state.node("e[0].y").state == "cancelled"
 
 
+def test_an_item_that_ended_after_the_loop_was_given_up_goes_on_from_there():
+    """Its step was under way when another item failed, and had nobody to tell when it was done."""
+    history = [*laid_out(), StepIntended("e[1].x"), StepFailed("e[0].x", ERROR), did("e[1].x")]
+    history += [StepFailed("e", ERROR), RunFinished("failed"), StepReset()]
+    state = fold(each(), history)
+    assert told(next_commands(state.graph, state)) == ["start e[0].x #2", "start e[1].y"]
+
+
+@pytest.mark.parametrize(("port", "command"), [("true", "start e[1].y"), ("false", "skip e[1].y")])
+def test_it_goes_on_by_the_way_that_was_taken(port, command):
+    drawn = each("x.true>y", x={"type": "flow.condition", "params": {"expression": "true"}})
+    history = [*laid_out(), StepIntended("e[1].x"), StepFailed("e[0].x", ERROR), StepSucceeded("e[1].x", port=port)]
+    state = fold(drawn, [*history, StepFailed("e", ERROR), RunFinished("failed"), StepReset()])
+    assert told(next_commands(state.graph, state)) == ["start e[0].x #2", command]
+
+
 def test_a_cancelled_loop_goes_on_where_it_was():
     history = [*laid_out(1, 2, 3, limit=1), did("e[0].x"), CancelAsked(), RunFinished("cancelled"), StepReset()]
     state = fold(each(), history)
