@@ -198,6 +198,24 @@ async def test_an_item_in_hand_when_another_failed_goes_on_when_the_run_is_tried
     assert len(changing(m365)) == 2
 
 
+# How much an item gives is known to the run alone: a plan does not know the run's id.
+SHARE = {"id": "share", "type": "flow.transform", "params": {"values": {"each": "{{ size(run.id) / item }}"}}}
+
+
+@pytest.mark.parametrize("items", [[1, 0], [0, 1]], ids=["after it", "before it"])
+async def test_an_item_that_fails_beside_others_is_what_the_workflow_goes_on_about(
+    items: list[int], runner: Worker
+) -> None:
+    """All of them are worked out at the same moment, and one of them stops the others."""
+    each = {**for_each(SHARE, items=items), "on_error": "branch"}
+    document = chain("Beside", {**each, "_port": "error"}, noop("after"))
+    run = await ended(document)
+    assert (run.state, states(run)["after"]) == ("succeeded", "succeeded")
+    (failed,) = (step for step in run.steps if step.node == "each")
+    assert (failed.state, failed.error["step"]) == ("failed", f"each[{items.index(0)}].share")
+    assert states(run)[f"each[{items.index(1)}].share"] in ("cancelled", "succeeded")
+
+
 async def test_a_list_that_only_the_run_brings_is_planned_as_one(m365: Sandbox, runner: Worker) -> None:
     later = for_each(
         {

@@ -264,6 +264,47 @@ async def test_a_question_of_an_item_that_was_given_up_is_withdrawn(runner: Work
     }
 
 
+def beside(*others: Json) -> Json:
+    """An approval and a form, asked at the same moment as ``others`` begin."""
+    document = chain("Beside", {"id": "start", "type": "flow.noop"})
+    questions = [{**ask(), "id": "approve"}, {**form(), "id": "fill"}]
+    for node in [*others, *questions]:
+        node.pop("_port", None)
+        document["nodes"].append(node)
+        document["edges"].append({"source": "start", "target": node["id"], "port": "next"})
+    return document
+
+
+async def questions_of(tenant: Tenant, run_id: UUID) -> dict[str, str]:
+    run = await runs.get(tenant.engineer, run_id)
+    return {one.node or "": one.state for one in [*run.approvals, *run.forms]}
+
+
+async def test_what_is_asked_while_another_branch_fails_is_withdrawn(m365: Sandbox, runner: Worker) -> None:
+    """Both within one walk, which was loaded when nothing had been asked."""
+    look = {"id": "look", "type": "m365.user.get", "connection": "m365", "retry": {"attempts": 1}}
+    look["params"] = {"user": "{{ run.id != '' ? 'nobody@sandbox.example' : '' }}"}  # not known to the plan
+    tenant = await make_tenant(NO_POLICY)
+    await tenant.connect(m365)
+    flow = await tenant.publish(beside(look))
+    m365.control.fault("slow", path="(?i)nobody", seconds=120)  # the answer, which is that there is none, is held
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply")
+    await wait_for_question(tenant.engineer, run_id, node="approve")
+    m365.control.clear_faults()
+    run = await wait_for(tenant.engineer, run_id)
+    assert (run.state, run.reason["node"]) == ("failed", "look")
+    assert await questions_of(tenant, run_id) == {"approve": "void", "fill": "void"}
+
+
+async def test_nobody_is_asked_for_a_run_that_another_branch_has_just_stopped(runner: Worker) -> None:
+    tenant = await make_tenant(NO_POLICY)
+    flow = await tenant.publish(beside({"id": "no", "type": "flow.fail", "params": {"message": "No."}}))
+    run = await wait_for(tenant.engineer, await runs.start(tenant.engineer, workflow=flow.id, mode="apply"))
+    assert (run.state, run.reason["node"]) == ("failed", "no")
+    assert await questions_of(tenant, run.id) == {}
+    assert (states(run)["approve"], states(run)["fill"]) == ("cancelled", "cancelled")
+
+
 async def test_an_approval_of_named_people(runner: Worker) -> None:
     tenant = await make_tenant(NO_POLICY)
     node = ask(people=[tenant.approver.actor.email.title()], roles=["owner", "approver"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.engine.core.events import StepIntended, StepSucceeded
 from app.engine.core.graph import GraphNode
+from app.engine.core.moves import in_broken
 from app.engine.core.plan import StartStep
 from app.engine.core.values import to_json
 from app.engine.runtime.people import People
@@ -34,6 +35,8 @@ class FlowSteps:
         effects = False
         for command in commands:
             node = journal.state.graph.nodes[command.node]
+            if not self._goes_on(node):
+                continue
             answer = self.decide(node)
             if isinstance(answer, Ask | Fill):
                 asks.append((node, answer))
@@ -51,11 +54,23 @@ class FlowSteps:
         elif effects:
             await journal.flush()  # nothing comes after them that could be decided meanwhile
         for node, decision in answers:
-            journal.note(StepSucceeded(node.id, output=to_json(decision.output), port=decision.port))
+            if self._goes_on(node):
+                journal.note(StepSucceeded(node.id, output=to_json(decision.output), port=decision.port))
         for node, wait in waits:
-            self.waits.begin(node, wait)
+            if self._goes_on(node):
+                self.waits.begin(node, wait)
         for node, ask in asks:
-            await (self.people.ask(node, ask) if isinstance(ask, Fill) else self.performer.ask(node, ask))
+            if self._goes_on(node):
+                await (self.people.ask(node, ask) if isinstance(ask, Fill) else self.performer.ask(node, ask))
+
+    def _goes_on(self, node: GraphNode) -> bool:
+        """Whether the step is still wanted. One that was ready with it may have failed meanwhile, which stops the run
+        or their part of it: nobody is to be asked for what is over, and what was given up has no outcome."""
+        state = self.performer.journal.state
+        now = state.node(node.id)
+        if now.state == "running":
+            return True  # its intent is recorded, so it is finished
+        return not (now.terminal or state.stopping or in_broken(state, node.index))
 
     def decide(self, node: GraphNode) -> Decision | Waiting | Expand | None:
         """What the step answers; None where it failed. Where it holds others they are laid out."""

@@ -81,18 +81,23 @@ class People:
 
     def withdrawn(self, name: str) -> Audit | None:
         """Work that withdraws what a step asks people, where it does: nobody is to answer what counts no more."""
-        what = self.performer.journal.state.node(name).waiting_for or {}
-        asked = self.performer.gate.of_node(name) if what.get("kind") == "approval" else None
-        if what.get("kind") != "form" and asked is None:
+        kind = (self.performer.journal.state.node(name).waiting_for or {}).get("kind")
+        model: type[Approval] | type[Form] | None = {"approval": Approval, "form": Form}.get(kind)
+        if model is None:
             return None
-        kind, row_id = (Approval, asked["id"]) if asked else (Form, what["form"])
         record = self.record
 
         async def withdraw(session: AsyncSession) -> None:
-            row = await _locked(session, kind, record, row_id)
-            if row is not None and row.state == "open":
+            # Found by its step: what this very walk has asked is not among what it was loaded with.
+            query = select(model).where(
+                model.client_id == record.client_id,
+                model.run_id == record.run_id,
+                model.node == name,
+                model.state == "open",
+            )
+            for row in (await session.exec(query.with_for_update())).all():
                 row.state = "void"
-                if kind is Approval:
+                if isinstance(row, Approval):
                     row.decided_at = self.performer.now()
                 session.add(row)
 
