@@ -19,6 +19,7 @@ from app.data.repositories import audit
 from app.data.session import after_commit, tenant_session
 from app.engine.core.again import output_problems
 from app.engine.core.document import canonical
+from app.engine.core.resetting import reset_problems
 from app.engine.core.state import RunState
 from app.engine.runtime.wakeup import wake
 from app.engine.runtime.waking import wake_run
@@ -95,7 +96,8 @@ async def resume(ctx: Context, run_id: UUID) -> None:
 async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> None:
     """Try failed steps again (all of them where none is named), in the same run.
 
-    Raises Stale unless it has failed, or where it is undone; Invalid for a name that none of its steps has.
+    Raises Stale unless it has failed, or where it is undone; Invalid for a name that none of its steps has, and where
+    the run would get nowhere with these alone.
     """
     ctx.require("run.start")
     async with tenant_session(ctx) as session:
@@ -106,7 +108,8 @@ async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> Non
         if not await has_history(session, ctx, run_id):
             raise Stale("This run never began. Start it anew.", code="nothing_to_retry")
         await require_not_undone(session, ctx, run_id)
-        await _require_steps(session, ctx, run, nodes, "nodes")
+        if nodes:
+            _require_way((await past_of(session, ctx, run)).state(), nodes)
         run.cancel_requested_at, run.state, run.reason, run.finished_at = None, "queued", None, None
         run.pause_requested_at = None
         _request(ctx, run, {"kind": "reset", "nodes": list(nodes)})
@@ -169,9 +172,13 @@ def _held_by_another() -> Stale:
     return Stale("This run waits for its batch or its wave. Pause or resume that.", code="row_of_batch")
 
 
-async def _require_steps(session: AsyncSession, ctx: Context, run: Run, names: Sequence[str], field: str) -> None:
-    if names:
-        require_steps((await past_of(session, ctx, run)).state(), names, field)
+def _require_way(state: RunState | None, names: Sequence[str]) -> None:
+    """Raise Invalid unless trying these steps again lets the run go on."""
+    require_steps(state, names, "nodes")
+    problems = reset_problems(state, names, "nodes") if state else []
+    if problems:
+        first = problems[0]
+        raise Invalid(first.message, code=first.code, problems=problems, params=first.params)
 
 
 def _request(ctx: Context, run: Run, request: Json) -> None:

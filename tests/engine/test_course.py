@@ -138,9 +138,24 @@ async def test_a_retry_of_what_is_not_there_is_refused(m365: Sandbox, runner: Wo
         await runs.retry(tenant.engineer, run_id, nodes=["step", "no_such_step"])
     assert [problem.params for problem in caught.value.problems] == [{"step": "no_such_step"}]
     assert (await runs.get(tenant.engineer, run_id)).state == "failed", "nothing was asked of it"
-    await runs.retry(tenant.engineer, run_id, nodes=["before"])
-    assert (await wait_for(tenant.engineer, run_id)).state == "failed", "what went well is not done again"
+    with pytest.raises(Invalid, match="before did not stop the run"):
+        await runs.retry(tenant.engineer, run_id, nodes=["before"])
     await runs.retry(tenant.engineer, run_id, nodes=["step"])
+    assert (await wait_for(tenant.engineer, run_id, ("succeeded",))).state == "succeeded"
+
+
+async def test_a_step_that_was_given_up_is_tried_again_with_the_one_that_failed(m365: Sandbox, runner: Worker) -> None:
+    """By itself it could never begin: the run would wait for nothing."""
+    steps = [disable(), noop("then")]
+    body = {key: value for key, value in chain("", *steps).items() if key in ("nodes", "edges")}
+    each = {"id": "each", "type": "flow.for_each", "params": {"items": [1, 2], "limit": 1}, "body": body}
+    m365.control.fault("error", writes=True, status=400, code="Request_BadRequest")
+    tenant, run_id = await begun(m365, chain("Two", each))
+    await wait_for(tenant.engineer, run_id)
+    with pytest.raises(Invalid) as caught:
+        await runs.retry(tenant.engineer, run_id, nodes=["each[0].then"])
+    assert (caught.value.code, caught.value.params) == ("retry_together", {"step": "each[0].step"})
+    await runs.retry(tenant.engineer, run_id, nodes=["each[0].step", "each[0].then"])
     assert (await wait_for(tenant.engineer, run_id, ("succeeded",))).state == "succeeded"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from app.core.errors import Problem
 from app.engine.core.events import StepReset
 from app.engine.core.graph import Graph, Layout
 from app.engine.core.moves import arrived, begun, in_broken, over, with_body
@@ -42,6 +43,37 @@ def reset(state: RunState, event: StepReset) -> RunState:
     inside = (place for place in again if state.graph.by_index[place].layout >= 0)
     state = replace(state, arrivals=state.arrivals.set_many({place: _arrivals(state, place) for place in inside}))
     return _going_on(_counted_anew(state), {place for place in again if not looked_for >> place & 1})
+
+
+def reset_problems(state: RunState, names: Iterable[str], field: str) -> list[Problem]:
+    """Why trying exactly these steps again would get nowhere; each problem names its step in ``params``.
+
+    A step that did not stop the run is not tried again, and one beside which another stays failed would not begin.
+    """
+    named = [state.graph.nodes[name].index for name in names]
+    fine = [place for place in named if not _can_reset(state, place)]
+    if fine:
+        return [
+            _problem("retry_of_fine", f"{state.graph.order[p]} did not stop the run.", state, p, field) for p in fine
+        ]
+    after = reset(state, StepReset(tuple(names)))
+    kept = [place for place, node in enumerate(after.states) if _stops(after.graph, place, node)]
+    others = {other for place in named for other in kept if _keeps_down(after, other, place)}
+    message = "{} has failed too, and stops the run again. Try it again with the others, or all that failed."
+    return [_problem("retry_together", message.format(state.graph.order[p]), state, p, field) for p in sorted(others)]
+
+
+def _problem(code: str, message: str, state: RunState, place: int, field: str) -> Problem:
+    return Problem(code, message, field=field, params={"step": state.graph.order[place]})
+
+
+def _keeps_down(state: RunState, failed: int, place: int) -> bool:
+    """Whether nothing begins at ``place`` while the step at ``failed`` stays so."""
+    if state.graph.by_index[failed].layout < 0:
+        return True
+    layout, iteration = state.graph.frames(failed)[0]
+    around = {each.number: k for each, k in state.graph.frames(place)}
+    return layout.number in around and (not state.bodies[layout.number].collect or around[layout.number] == iteration)
 
 
 def _chosen(state: RunState, names: Iterable[str]) -> set[int]:

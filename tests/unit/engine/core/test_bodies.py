@@ -17,6 +17,7 @@ from app.engine.core.events import (
     event_from_json,
 )
 from app.engine.core.plan import next_commands
+from app.engine.core.resetting import reset_problems
 from app.engine.core.state import IllegalEvent
 from app.engine.core.transitions import apply, fold
 from app.engine.core.undo import undo_graph
@@ -201,6 +202,35 @@ def test_it_goes_on_by_the_way_that_was_taken(port, command):
     history = [*laid_out(), StepIntended("e[1].x"), StepFailed("e[0].x", ERROR), StepSucceeded("e[1].x", port=port)]
     state = fold(drawn, [*history, StepFailed("e", ERROR), RunFinished("failed"), StepReset()])
     assert told(next_commands(state.graph, state)) == ["start e[0].x #2", command]
+
+
+BOTH_FAILED = [StepIntended("e[1].x"), StepFailed("e[0].x", ERROR), StepFailed("e[1].x", ERROR)]
+END = [StepFailed("e", ERROR), RunFinished("failed")]
+
+
+@pytest.mark.parametrize(
+    ("history", "names", "found"),
+    [
+        ([*laid_out(), *BOTH_FAILED, *END], ["e[0].x"], [("retry_together", "e[1].x")]),
+        ([*laid_out(), *BOTH_FAILED, *END], ["e[0].x", "e[1].x"], []),
+        ([*laid_out(), *BOTH_FAILED, *END], ["e"], []),
+        ([*laid_out(), StepFailed("e[0].x", ERROR), *END], ["e[0].y"], [("retry_together", "e[0].x")]),
+        ([*laid_out(), StepFailed("e[0].x", ERROR), *END], ["e[1].y"], [("retry_together", "e[0].x")]),
+        ([*laid_out(), StepFailed("e[0].x", ERROR), *END], ["z"], [("retry_together", "e")]),
+        ([*laid_out(), StepFailed("e[0].x", ERROR), *END], ["a", "e"], [("retry_of_fine", "a")]),
+        ([*laid_out(collect=True), *BOTH_FAILED, *END], ["e[0].x"], []),
+    ],
+)
+def test_what_is_named_must_be_able_to_go_on(history, names, found):
+    state = fold(each(), history)
+    assert [(one.code, one.params["step"]) for one in reset_problems(state, names, "nodes")] == found
+
+
+def test_a_branch_that_failed_too_keeps_the_run_down():
+    history = [did("a"), StepIntended("b"), StepFailed("c", ERROR), StepFailed("b", ERROR), RunFinished("failed")]
+    state = fold(graph("a>b a>c"), history)
+    assert [one.params["step"] for one in reset_problems(state, ["c"], "nodes")] == ["b"]
+    assert reset_problems(state, ["b", "c"], "nodes") == []
 
 
 def test_a_cancelled_loop_goes_on_where_it_was():
