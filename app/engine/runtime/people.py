@@ -75,8 +75,9 @@ class People:
             details = {"run": str(record.run_id), "node": node.id}
             await audit.record(session, record.context, action="form_asked", target=f"form:{row.id}", details=details)
 
-        self.performer.journal.note(StepWaiting(node.id, what))
-        await self.performer.journal.flush(None, None, ask)
+        # Noted together: a commit of another branch may take the event first, and the form must go with it.
+        self.performer.journal.note(StepWaiting(node.id, what), ask)
+        await self.performer.journal.flush()
         self.performer.asked = True
 
     def withdrawn(self, name: str) -> Audit | None:

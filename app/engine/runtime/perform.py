@@ -195,8 +195,9 @@ class Performer:
         await self._wait_for(node, what, step_question(node.id, ask), seal)
 
     async def _wait_for(self, node: GraphNode, what: Json, question: Question, seal: str | None) -> None:
-        self.journal.note(StepWaiting(node.id, what))
-        await self.journal.flush(None, None, asking(self.stage.record, [question], seal, self.now()))
+        # Noted together: a commit of another branch may take the event first, and the question must go with it.
+        self.journal.note(StepWaiting(node.id, what), asking(self.stage.record, [question], seal, self.now()))
+        await self.journal.flush()
         self.asked = True
 
     async def _act(self, node: GraphNode, binding: Binding, change: Change, rendered: Json) -> None:

@@ -20,10 +20,12 @@ from app.engine.runtime.clock import DatabaseClock
 from app.engine.runtime.dispatch import Claim
 from app.engine.runtime.gate import Gate
 from app.engine.runtime.journal import Journal
+from app.engine.runtime.people import People
 from app.engine.runtime.perform import Performer
 from app.engine.runtime.stage import Stage
 from app.engine.runtime.store import Store
 from app.engine.runtime.vaulting import SecretStore
+from app.engine.steps.base import Ask, Fill
 from app.engine.steps.registry import catalogue
 from connectors.base import Applied, Change
 
@@ -115,6 +117,53 @@ async def test_a_run_stopped_while_secrets_are_prepared(
     await walk.start(walk.journal.state.graph.nodes["step"])
     assert binding.sent == 0
     assert walk.journal.state.node("step").state == "cancelled"
+
+
+class Seen(Kept):
+    """A store that tells of each commit which steps' events, and how much other work, are in it."""
+
+    def __init__(self) -> None:
+        self.commits: list[tuple[list[str], int]] = []
+        self.open = asyncio.Event()
+
+    def parameters(self, _: Any, events: Any = (), *more: Any) -> Any:
+        return [f"{event.node} {event.kind}" for _, event in events]
+
+    async def commit_prepared(self, write: Any) -> int:
+        return await self.commit_with(cast(Claim, None), write, ())
+
+    async def commit_with(self, _: Claim, write: Any, work: Any) -> int:
+        self.commits.append((write, len(work)))
+        await self.open.wait()
+        return 0
+
+
+@pytest.mark.parametrize("asks", ["an approval", "a form"])
+async def test_what_waits_for_an_answer_is_written_with_the_question(asks: str) -> None:
+    """Another branch commits at the same moment. Where its commit took the event alone and the worker died then, the
+    step would wait for an answer that nobody is asked for."""
+    walk = performer(Written())
+    walk.journal._store = store = Seen()
+    run = {"id": str(uuid4()), "client_id": str(uuid4()), "started_by": None, "extra": {}}
+    record = cast(Any, SimpleNamespace(run=run, run_id=uuid4(), client_id=uuid4()))
+    walk.stage = cast(Any, SimpleNamespace(record=record))
+    node = walk.journal.state.graph.nodes["step"]
+    walk.journal.note(StepIntended("other", attempt=1))
+    if asks == "a form":
+        asking = People(walk, record).ask(node, Fill(title="Which?", fields={}, roles=("engineer",)))
+    else:
+        asking = walk.ask(node, Ask(title="Go on?", roles=("approver",)))
+    await walk.journal.flush_behind()  # a commit is under way, which the question waits for
+    asked = asyncio.create_task(asking)
+    await asyncio.sleep(0)
+    walk.journal.note(StepSucceeded("other", port="next"))
+    other = asyncio.create_task(walk.journal.flush_behind())
+    await asyncio.sleep(0)
+    store.open.set()
+    await asyncio.gather(asked, other)
+    await walk.journal.settle()
+    (commit,) = [work for events, work in store.commits if "step waiting" in events]
+    assert commit == 1
 
 
 @pytest.mark.parametrize("moved", [timedelta(hours=1), timedelta(hours=-1)], ids=["forward", "back"])
