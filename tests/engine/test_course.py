@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from app.core.errors import Invalid
-from app.services import runs
+from app.services import approvals, forms, runs
 from connectors.testing import Sandbox
 from tests.engine.kit import (
     NO_POLICY,
@@ -302,7 +302,15 @@ async def test_a_run_that_no_walk_survives_fails_instead_of_going_round(stack: T
     """Its history is broken: a success is recorded twice."""
     tenant = await make_tenant(NO_POLICY)
     ask = {"id": "ask", "type": "flow.approval", "params": {"title": "Go on?"}, "_port": "approved"}
-    flow = await tenant.publish(chain("Poison", noop("a"), ask, noop("b")))
+    fill = {
+        "id": "fill",
+        "type": "flow.form",
+        "params": {"title": "What?", "fields": {"properties": {"a": {"type": "string"}}}},
+    }
+    document = chain("Poison", noop("a"), ask, noop("b"))
+    document["nodes"].append(fill)
+    document["edges"].append({"source": "a", "target": "fill", "port": "next"})
+    flow = await tenant.publish(document)
     run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply")
     await wait_for(tenant.engineer, run_id, ("waiting",))
     with psycopg.connect(stack.superuser_dsn, autocommit=True) as link:
@@ -323,6 +331,10 @@ async def test_a_run_that_no_walk_survives_fails_instead_of_going_round(stack: T
             await asyncio.sleep(0.2)
     with psycopg.connect(stack.superuser_dsn, autocommit=True) as link:
         assert link.execute("SELECT count(*) FROM run_queue WHERE run_id = %s", (run_id,)).fetchone() == (0,)
+    # Nobody is asked about it any more.
+    asked = [one.state for one in await approvals.list_approvals(tenant.approver, state=None)]
+    asked += [one.state for one in await forms.list_forms(tenant.engineer, state=None)]
+    assert asked == ["void", "void"]
 
 
 @pytest.mark.parametrize(("kind", "params"), [("m365.user.get", {"user": LIAM}), ("m365.user.disable", {"user": LIAM})])

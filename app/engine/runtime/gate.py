@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.ids import new_id
 from app.data.models.approvals import Approval
+from app.data.models.forms import Form
 from app.data.repositories import audit
 from app.engine.core.planned import Plan, PlannedStep
 from app.engine.core.policy import Requirement, Write, missing, required, requirement_key
@@ -237,6 +238,18 @@ def withdrawing(record: Record) -> Audit:
         await _void_others(session, record, None)
 
     return withdraw
+
+
+def closing(client_id: UUID, run_id: UUID) -> Audit:
+    """Work that withdraws all that a run still asks people, where it ends without having been walked to its end."""
+
+    async def close(session: AsyncSession) -> None:
+        for model in (Approval, Form):
+            here = (col(model.client_id) == client_id, col(model.run_id) == run_id, col(model.state) == "open")
+            closed = {"decided_at": func.clock_timestamp()} if model is Approval else {}
+            await session.exec(update(model).where(*here).values(state="void", **closed))
+
+    return close
 
 
 async def _void_others(session: AsyncSession, record: Record, seal: str | None) -> None:

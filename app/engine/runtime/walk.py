@@ -19,7 +19,7 @@ from app.engine.runtime.dispatch import FenceLost, Taken, Woken
 from app.engine.runtime.drive import Drive
 from app.engine.runtime.ending import call_head, cancelled, ended, finish
 from app.engine.runtime.engine import Engine
-from app.engine.runtime.gate import AnsweredMeanwhile, Gate, Question, asking, kept_plan
+from app.engine.runtime.gate import AnsweredMeanwhile, Gate, Question, asking, closing, kept_plan
 from app.engine.runtime.interruptible import Interruptible
 from app.engine.runtime.journal import Journal
 from app.engine.runtime.own import OwnVariables
@@ -142,10 +142,10 @@ class RunWalk:
         patch: Json = {"state": "failed", "reason": reason, "started": True, "finished": True}
         patch["extra"] = {"faults": 0}
         parameters = self._engine.store.parameters(self._claim, (), patch, {"done": True})
-        work: list[Audit] = []
+        work: list[Audit] = [closing(self._claim.client_id, self._claim.run_id)]
         if record:
             reached = await self._reached(record)
-            work = [*aftermath(record, reached, "failed", reason), *ended(record, "failed", reason)]
+            work += [*aftermath(record, reached, "failed", reason), *ended(record, "failed", reason)]
         if record and record.kind == "batch":
             work.insert(0, dropping(record))
         await self._engine.store.commit_with(self._claim, parameters, work)

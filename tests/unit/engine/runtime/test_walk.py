@@ -61,10 +61,10 @@ class Kept(Store):
 @pytest.mark.parametrize(
     ("rule", "events", "work"),
     [
-        ("compensate", DID, ["compensate", "Told"]),
-        ("compensate", (), ["Told"]),
-        ("compensate", DID[:1], ["Told"]),
-        ("stop", DID, ["Told"]),
+        ("compensate", DID, ["close", "compensate", "Told"]),
+        ("compensate", (), ["close", "Told"]),
+        ("compensate", DID[:1], ["close", "Told"]),
+        ("stop", DID, ["close", "Told"]),
     ],
     ids=["took effect", "nothing happened", "nothing is proved", "not asked for"],
 )
@@ -84,4 +84,4 @@ async def test_a_history_that_cannot_be_told_ends_the_run_all_the_same() -> None
     announcer = cast(Announcer, SimpleNamespace(announce=lambda *_: None))
     walk = RunWalk(cast(Engine, SimpleNamespace(store=store, announcer=announcer)), Taken(CLAIM, None))
     await walk._fault(store.run, RuntimeError("a defect of ours"))
-    assert (store.work, store.patch["state"]) == (["Told"], "failed")
+    assert (store.work, store.patch["state"]) == (["close", "Told"], "failed")
