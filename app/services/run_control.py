@@ -25,7 +25,7 @@ from app.engine.runtime.wakeup import wake
 from app.engine.runtime.waking import wake_run
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import require_steps, require_unarchived
-from app.services.undone import has_history, require_not_undone
+from app.services.undone import has_history, require_latest_undo, require_not_undone
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
@@ -96,8 +96,8 @@ async def resume(ctx: Context, run_id: UUID) -> None:
 async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> None:
     """Try failed steps again (all of them where none is named), in the same run.
 
-    Raises Stale unless it has failed, or where it is undone; Invalid for a name that none of its steps has, and where
-    the run would get nowhere with these alone.
+    Raises Stale unless it has failed, where it is undone, and for an undo that another one followed; Invalid for a name
+    that none of its steps has, and where the run would get nowhere with these alone.
     """
     ctx.require("run.start")
     async with tenant_session(ctx) as session:
@@ -108,10 +108,14 @@ async def retry(ctx: Context, run_id: UUID, *, nodes: Sequence[str] = ()) -> Non
         if not await has_history(session, ctx, run_id):
             raise Stale("This run never began. Start it anew.", code="nothing_to_retry")
         await require_not_undone(session, ctx, run_id)
+        if run.kind == "undo":
+            await require_latest_undo(session, ctx, run)
         if nodes:
             _require_way((await past_of(session, ctx, run)).state(), nodes)
         run.cancel_requested_at, run.state, run.reason, run.finished_at = None, "queued", None, None
         run.pause_requested_at = None
+        # Whoever stops it from now on is not the run that once took its place.
+        run.extra = {name: value for name, value in run.extra.items() if name != "replaced_by"}
         _request(ctx, run, {"kind": "reset", "nodes": list(nodes)})
         await _ask(session, ctx, run, "run_retried", {"nodes": list(nodes)})
 

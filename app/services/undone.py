@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
@@ -27,3 +27,19 @@ async def has_history(session: AsyncSession, ctx: Context, run_id: UUID) -> bool
     """Whether the run has begun."""
     query = select(StepEvent.seq).where(StepEvent.client_id == ctx.client_id, StepEvent.run_id == run_id).limit(1)
     return (await session.exec(query)).first() is not None
+
+
+async def require_latest_undo(session: AsyncSession, ctx: Context, undo: Run) -> None:
+    """Raise Stale where another undo of the same run has begun after this one: what it took back may have been done
+    anew since, and what it is taking back is not to be taken back twice.
+
+    Until the commit no other one can be started.
+    """
+    await session.get(Run, (ctx.client_id, undo.of), with_for_update={"key_share": True})
+    query = select(Run).where(
+        Run.client_id == ctx.client_id, Run.of == undo.of, Run.mode == "apply", col(Run.id) > undo.id
+    )
+    for later in (await session.exec(query)).all():
+        if later.state not in _OVER or await has_history(session, ctx, later.id):
+            message = "Another undo of this run has been started since. Look at that one."
+            raise Stale(message, code="undo_superseded", params={"run": str(later.id)})

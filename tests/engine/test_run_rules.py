@@ -172,6 +172,14 @@ class TestKeys:
         assert over.reason == {"code": "cancelled", "effects": ["first"], "replaced_by": str(second)}
         await wait_for_question(tenant.engineer, second)
 
+        await runs.cancel(tenant.engineer, second)
+        await wait_for(tenant.engineer, second)
+        await runs.retry(tenant.engineer, first)
+        await wait_for_question(tenant.engineer, first)
+        await runs.cancel(tenant.engineer, first)
+        over = await wait_for(tenant.engineer, first)
+        assert over.reason == {"code": "cancelled", "effects": ["first"]}, "a person stopped it this time"
+
     async def test_a_key_that_names_nothing_starts_nothing(self, m365: Sandbox) -> None:
         tenant = await tenant_of(m365)
         flow = await keyed(tenant, ASK, key="{{ inputs.name }}")

@@ -106,3 +106,8 @@ async def test_an_undo_that_failed_half_way_is_finished_by_another(m365: Sandbox
     assert (rest.state, rest.reason) == ("succeeded", None)
     assert m365.control.dump() == before
     assert len(changing(m365)) == 4, "nothing was taken back twice"
+
+    await runs.start(tenant.engineer, workflow=run.workflow_id, mode="apply")
+    with pytest.raises(Stale) as again:
+        await runs.retry(tenant.engineer, half.id)
+    assert (again.value.code, again.value.params) == ("undo_superseded", {"run": str(rest.id)})
