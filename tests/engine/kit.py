@@ -227,6 +227,18 @@ async def wait_for(ctx: Context, run_id: UUID, states: Sequence[str] = OVER, sec
         await asyncio.sleep(0.05)
 
 
+async def wait_for_steps(ctx: Context, run_id: UUID, wanted: dict[str, str], seconds: float = 30) -> RunView:
+    """The run as soon as its steps are in the states that are wanted of them. Raises AssertionError with theirs."""
+    until = time.monotonic() + seconds
+    while True:
+        run = await runs.get(ctx, run_id)
+        found = {step.node: step.state for step in run.steps}
+        if found.items() >= wanted.items():
+            return run
+        assert time.monotonic() < until, f"run is {run.state} ({run.reason}): {found}"
+        await asyncio.sleep(0.05)
+
+
 async def waiting(ctx: Context, run_id: UUID, seconds: float = 40) -> RunView:
     """The run once it waits for a person."""
     return await wait_for(ctx, run_id, ("waiting", *OVER), seconds)

@@ -22,6 +22,7 @@ from tests.engine.kit import (
     off_loop,
     only_step,
     wait_for,
+    wait_for_steps,
     wait_until,
 )
 from tests.servers import TestStack
@@ -98,6 +99,21 @@ async def test_cancelled_while_another_branch_still_plans_its_write(m365: Sandbo
     assert run.state == "cancelled"
     assert states(run) == {"start": "succeeded", "slow": "succeeded", "create": "cancelled"}
     assert len(changing(m365)) == 1
+
+
+async def test_what_came_of_one_branch_is_seen_while_another_is_in_a_long_call(m365: Sandbox, runner: Worker) -> None:
+    """It goes with the next commit; but there is none before the call has ended."""
+    look = {"id": "look", "type": "m365.user.get", "connection": "m365", "on_error": "continue"}
+    look["params"] = {"user": "{{ run.id != '' ? 'nobody@sandbox.example' : '' }}"}  # not known to the plan
+    document = chain("Beside", noop("start"), disable())
+    document["nodes"].append(look)
+    document["edges"].append({"source": "start", "target": "look", "port": "next"})
+    m365.control.fault("timeout", writes=True, when="after", seconds=120)
+    m365.control.fault("slow", path="(?i)nobody", seconds=1)
+    tenant, run_id = await begun(m365, document)
+    await wait_for_steps(tenant.engineer, run_id, {"start": "succeeded", "step": "running", "look": "failed"})
+    m365.control.clear_faults()
+    assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
 
 
 async def test_an_outcome_is_awaited_as_long_as_one_likes(m365: Sandbox, runner: Worker) -> None:

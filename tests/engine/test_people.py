@@ -26,6 +26,7 @@ from tests.engine.kit import (
     make_tenant,
     wait_for,
     wait_for_question,
+    wait_for_steps,
     waiting,
 )
 from tests.servers import TestStack
@@ -294,6 +295,24 @@ async def test_what_is_asked_while_another_branch_fails_is_withdrawn(m365: Sandb
     run = await wait_for(tenant.engineer, run_id)
     assert (run.state, run.reason["node"]) == ("failed", "look")
     assert await questions_of(tenant, run_id) == {"approve": "void", "fill": "void"}
+
+
+async def test_a_deadline_comes_though_another_branch_is_in_a_long_call(m365: Sandbox, runner: Worker) -> None:
+    disable = {"id": "disable", "type": "m365.user.disable", "connection": "m365", "params": {"user": LIAM}}
+    tenant = await make_tenant(NO_POLICY)
+    await tenant.connect(m365)
+    document = beside(disable)
+    for node in document["nodes"]:
+        if node["id"] in ("approve", "fill"):
+            node["params"] |= {"deadline_hours": 1 / HOUR}
+    flow = await tenant.publish(document)
+    m365.control.fault("timeout", writes=True, when="after", seconds=120)
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply")
+    wanted = {"disable": "running", "approve": "succeeded", "fill": "succeeded"}
+    await wait_for_steps(tenant.engineer, run_id, wanted)
+    assert await questions_of(tenant, run_id) == {"approve": "expired", "fill": "expired"}
+    m365.control.clear_faults()
+    assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
 
 
 async def test_nobody_is_asked_for_a_run_that_another_branch_has_just_stopped(runner: Worker) -> None:

@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 # A shorter wait than this is slept through; for a longer one the run is given back.
 _WORTH_GIVING_BACK_S = 2.0
+# What has happened is written after this long where nothing that comes after it takes it along.
+_UNTOLD_S = 0.2
 # How long a walk that ends in trouble waits for the calls it has under way.
 _CALLS_S = 30.0
 
@@ -174,20 +176,36 @@ class Drive:
         self._tasks[asyncio.create_task(work, name=node.id)] = node.id
 
     async def _wait_for_something(self) -> None:
+        if self._performer.asked and not self._stopping:
+            await self._look_up()  # what was asked has a deadline, which comes whatever else is under way
+            return
         nudge = asyncio.create_task(self._nudged.wait())
         behind = self._journal.behind
         waited = {*self._tasks, nudge, behind} if behind else {*self._tasks, nudge}
-        timeout = None if self._stopping else self._next_try_s()
+        times = [] if self._stopping else [self._next_try_s(), self._next_deadline_s()]
+        times.append(_UNTOLD_S if self._journal.pending else None)
+        timeout = min((time for time in times if time is not None), default=None)
         try:
             done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             nudge.cancel()
+        if not done and self._journal.pending:
+            await self._journal.flush_behind()
         for task in [task for task in self._tasks if task in done]:
             del self._tasks[task]
             task.result()
         if behind in done:
             await self._journal.settle()
         await self._start_due()
+        if not self._stopping and self._next_deadline_s() == 0.0:
+            await self._look_up()
+
+    def _next_deadline_s(self) -> float | None:
+        """Seconds until the first open question runs out, or people are reminded of one; None while that counts for
+        nothing."""
+        state = self._journal.state
+        seconds = None if state.paused or state.stopping else self._deadline_s()
+        return None if seconds is None else max(0.0, seconds)
 
     def _next_try_s(self) -> float | None:
         """Seconds until a step is to be tried again or looked after, None where none is. What has begun does not

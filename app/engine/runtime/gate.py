@@ -7,7 +7,7 @@ of the old one is void.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -58,6 +58,7 @@ class Question:
     people: tuple[str, ...] = ()
     silence: str = "deny"
     remind_s: float | None = None
+    id: UUID = field(default_factory=new_id)
 
     def as_row(self, record: Record, seal: str | None, now: datetime) -> Approval:
         """The question as a row; ``now`` is the time by the database's clock."""
@@ -78,7 +79,7 @@ class Question:
         }
         return Approval(
             client_id=record.client_id,
-            id=new_id(),
+            id=self.id,
             run_id=record.run_id,
             node=self.node,
             seal=seal,

@@ -148,8 +148,8 @@ class People:
         """Go on with a step whose question has been answered; whether it may act now."""
         what = dict(self.performer.journal.state.node(name).waiting_for or {})
         approval = self.performer.gate.of_node(name)
-        if approval is None:
-            return False
+        if approval is None or what.get("approval") not in (None, approval["id"]):
+            return False  # the question is on its way; an older one of the step has an answer that no longer counts
         if approval["state"] == "open":
             if not self._is_late(_moment(approval["deadline"])):
                 return False

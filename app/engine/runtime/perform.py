@@ -196,6 +196,7 @@ class Performer:
 
     async def _wait_for(self, node: GraphNode, what: Json, question: Question, seal: str | None) -> None:
         # Noted together: a commit of another branch may take the event first, and the question must go with it.
+        what = {**what, "approval": str(question.id)}
         self.journal.note(StepWaiting(node.id, what), asking(self.stage.record, [question], seal, self.now()))
         await self.journal.flush()
         self.asked = True

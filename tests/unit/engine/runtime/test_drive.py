@@ -49,7 +49,7 @@ async def test_a_lost_fence_ends_the_wait_for_a_long_look() -> None:
     state = fold(compile_graph(document, catalogue()), [])
     journal = Journal(Lost(), CLAIM, state, 0, cast(Announcer, SimpleNamespace(announce=lambda *_: None)))
     stage = cast(Stage, SimpleNamespace(record=None))
-    performer = cast(Performer, SimpleNamespace(journal=journal, stage=stage))
+    performer = cast(Performer, SimpleNamespace(journal=journal, stage=stage, asked=False))
     drive = Drive(cast(Engine, None), CLAIM, stage, journal, performer)
     look = asyncio.create_task(asyncio.sleep(60))
     drive._tasks[look] = "look"

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from app.engine.core.document import parse_document
-from app.engine.core.events import CancelAsked, Event, StepFailed, StepIntended, StepSucceeded
+from app.engine.core.events import CancelAsked, Event, StepFailed, StepIntended, StepSucceeded, StepWaiting
 from app.engine.core.graph import compile_graph
 from app.engine.core.transitions import fold
 from app.engine.runtime import perform
@@ -164,6 +164,18 @@ async def test_what_waits_for_an_answer_is_written_with_the_question(asks: str) 
     await walk.journal.settle()
     (commit,) = [work for events, work in store.commits if "step waiting" in events]
     assert commit == 1
+
+
+@pytest.mark.parametrize("said", ["approved", "denied", "expired", "void"])
+def test_an_answer_to_an_older_question_of_the_step_counts_for_nothing(said: str) -> None:
+    """The step asks anew, and something wakes its run before the new question is written."""
+    walk = performer(Written())
+    older = {"id": str(uuid4()), "node": "step", "state": said, "deadline": None, "rule": {}}
+    run = {"id": str(uuid4()), "extra": {}}
+    walk.gate = Gate(cast(Any, SimpleNamespace(run=run, approvals=(older,))))
+    walk.journal.note(StepWaiting("step", {"kind": "approval", "reason": "moved", "approval": str(uuid4())}))
+    assert not People(walk, cast(Any, None))._heed("step")
+    assert walk.journal.state.node("step").state == "waiting"
 
 
 @pytest.mark.parametrize("moved", [timedelta(hours=1), timedelta(hours=-1)], ids=["forward", "back"])
