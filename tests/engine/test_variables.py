@@ -16,6 +16,7 @@ from tests.engine.kit import (
     make_tenant,
     wait_for,
     wait_for_question,
+    wait_for_steps,
     waiting,
 )
 
@@ -168,6 +169,25 @@ async def test_a_worker_that_dies_sets_it_once(m365: Sandbox, relay: Relay) -> N
     run = await wait_for(tenant.engineer, run.id)
     assert (run.state, seen(run)) == ("succeeded", "Lyon")
     assert await variables_of(tenant) == {"office": "Kyiv"}
+
+
+async def test_another_branch_does_not_see_it_however_often_the_run_is_taken_up(runner: Worker) -> None:
+    """What a plan has shown does not hang on whether the run was given back between the two."""
+    tenant = await tenant_with({"office": "Bonn"})
+    hold = {"id": "hold", "type": "flow.approval", "params": {"title": "Go on?"}, "_port": "approved"}
+    document = chain("Beside", {"id": "start", "type": "flow.noop"}, hold, gives("client.office"), set_to("!", "mark"))
+    document["nodes"] += [set_to("Lyon", node="beside"), set_to("a", "fresh", "fresh")]
+    document["edges"] += [{"source": "start", "target": node, "port": "next"} for node in ("beside", "fresh")]
+    document["nodes"].append(gives("has(client.fresh)", "known"))
+    document["edges"].append({"source": "hold", "target": "known", "port": "approved"})
+    flow = await tenant.publish(document)
+    run = await waiting(tenant.engineer, await runs.start(tenant.engineer, workflow=flow.id, mode="apply"))
+    await wait_for_steps(tenant.engineer, run.id, {"beside": "succeeded", "fresh": "succeeded"})
+    asked = await wait_for_question(tenant.engineer, run.id)
+    await approvals.decide(tenant.approver, asked.id, decision="approve", seal=asked.seal, mfa=True)
+    run = await wait_for(tenant.engineer, run.id)
+    assert (run.state, seen(run), seen(run, "known")) == ("succeeded", "Bonn", False)
+    assert await variables_of(tenant) == {"office": "Lyon", "fresh": "a", "mark": "!"}
 
 
 def holding(kind: str, params: Json, *steps: Json) -> Json:

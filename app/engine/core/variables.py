@@ -49,10 +49,10 @@ def _seen(found: Json, state: RunState, reader: int, until: int, *, sure: bool, 
     ``sure``: the reader runs for certain, so while planning it cannot count on what perhaps runs.
     """
     states = state.states
-    before = [p for p in setters_of(state.graph) if states[p].state == "succeeded" and states[p].done <= until]
-    done = [p for p in before if _is_before(state.graph, p, reader)]
-    values = dict(found)
-    for place in sorted(done, key=lambda p: state.states[p].done):
+    every = sorted((p for p in setters_of(state.graph) if states[p].state == "succeeded"), key=lambda p: states[p].done)
+    done = [p for p in every if states[p].done <= until and _is_before(state.graph, p, reader)]
+    values = _without_own(found, state, every)
+    for place in done:
         name = state.graph.by_index[place].node.params.get("name")
         output = state.states[place].output
         if isinstance(name, str):
@@ -60,6 +60,21 @@ def _seen(found: Json, state: RunState, reader: int, until: int, *, sure: bool, 
             known = isinstance(output, Mapping) and "value" in output and not perhaps
             value = output["value"] if known else Unknown(f"client.{name}")
             values[name] = with_unknowns(value) if planning else value
+    return values
+
+
+def _without_own(found: Json, state: RunState, setters: Iterable[int]) -> dict[str, Any]:
+    """The variables as the run found them: what was read since may hold what its own steps have set."""
+    values, known = dict(found), set()
+    for place in setters:
+        name, change = state.graph.by_index[place].node.params.get("name"), state.states[place].change
+        if change is None or not isinstance(name, str) or name in known:
+            continue
+        known.add(name)
+        if change.get("before") is None:
+            values.pop(name, None)
+        else:
+            values[name] = change["before"]["value"]
     return values
 
 
