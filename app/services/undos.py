@@ -29,7 +29,8 @@ _OVER = ("succeeded", "failed", "cancelled")
 async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
     """Queue the reverse of a run, or of every row of a batch, and give its id.
 
-    Raises Stale where the run is still going, changed nothing, or is being undone already.
+    Raises Stale where the run is still going, changed nothing, or is being undone already, or where a row of the batch
+    is.
     """
     ctx.require("run.undo")
     check_mode(mode)
@@ -40,12 +41,13 @@ async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
             raise Missing("run")
         _require_undoable(first)
         await _require_effects(session, ctx, first)
+        rows = await _rows_let_go(session, ctx, first) if first.kind == "batch" else []
         if mode == "apply" and (running := await _undo_of(session, ctx, run_id)):
             raise Stale("This run is being undone already.", code="undo_running", params={"run": str(running)})
         reverse = _reverse(ctx, first, mode)
         await queue(session, ctx, reverse)
-        if first.kind == "batch":
-            await _reverse_rows(session, ctx, first, reverse.id)
+        if rows:
+            await add_rows_of(session, ctx.client_id, reverse.id, rows, reverse=True)
     return reverse.id
 
 
@@ -78,10 +80,14 @@ def _nothing() -> Stale:
 
 
 async def _undo_of(session: AsyncSession, ctx: Context, run_id: UUID) -> UUID | None:
-    query = select(Run.id).where(
-        Run.client_id == ctx.client_id, Run.of == run_id, Run.mode == "apply", col(Run.state).not_in(_OVER)
-    )
-    return (await session.exec(query)).first()
+    """The undo of a run, or of a row of a batch, that is under way."""
+    rows = select(Run.id).where(Run.client_id == ctx.client_id, Run.parent == run_id)
+    # One after the other: asked together, neither could use its index.
+    for which in (col(Run.of) == run_id, col(Run.of).in_(rows)):
+        query = select(Run.id).where(Run.client_id == ctx.client_id, which, Run.mode == "apply")
+        if found := (await session.exec(query.where(col(Run.state).not_in(_OVER)))).first():
+            return found
+    return None
 
 
 def _reverse(ctx: Context, first: Run, mode: Mode) -> NewRun:
@@ -108,15 +114,13 @@ def _of_same_key(extra: Json) -> Json:
     return {**found, "concurrency": {**found["concurrency"], "policy": "queue"}} if "concurrency" in found else found
 
 
-async def _reverse_rows(session: AsyncSession, ctx: Context, first: Run, head: UUID) -> None:
-    """One undo for each row that was let go."""
+async def _rows_let_go(session: AsyncSession, ctx: Context, first: Run) -> list[Json]:
+    """One undo for each row of a batch that was let go. Until the commit nobody else starts the undo of one."""
     query = (
         select(Run.id, Run.extra)
         .where(Run.client_id == ctx.client_id, Run.parent == first.id, text("(runs.extra ? 'batch_seal')"))
         .order_by(col(Run.row_number))
+        .with_for_update(key_share=True)
     )
-    rows = [
-        {"id": new_id(), "source": row_id, "extra": _of_same_key(extra)}
-        for row_id, extra in (await session.exec(query)).all()
-    ]
-    await add_rows_of(session, ctx.client_id, head, rows, reverse=True)
+    found = (await session.exec(query)).all()
+    return [{"id": new_id(), "source": row_id, "extra": _of_same_key(extra)} for row_id, extra in found]

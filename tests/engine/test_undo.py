@@ -77,6 +77,26 @@ async def test_a_batch_of_which_no_row_did_anything_is_not_undone(m365: Sandbox,
     assert await refused(tenant, batch_id) == "nothing_to_undo"
 
 
+async def test_a_batch_is_not_undone_beside_one_of_its_rows(m365: Sandbox, runner: Worker) -> None:
+    tenant = await make_tenant(NO_POLICY)
+    await tenant.connect(m365)
+    inputs = {"type": "object", "properties": {"user": {"type": "string"}}, "required": ["user"]}
+    flow = await tenant.publish(chain("Rows", disable("step", "{{ inputs.user }}"), inputs=inputs))
+    rows = [{"user": ZOE}, {"user": LIAM}]
+    batch = await wait_for(
+        tenant.engineer, await runs.start_batch(tenant.engineer, workflow=flow.id, rows=rows, mode="apply")
+    )
+    m365.control.fault("timeout", writes=True, when="after", seconds=120)
+    row = await runs.undo(tenant.engineer, batch.runs[0].id)
+    with pytest.raises(Stale) as why:
+        await runs.undo(tenant.engineer, batch.id)
+    assert (why.value.code, why.value.params) == ("undo_running", {"run": str(row)})
+    m365.control.clear_faults()
+    assert (await wait_for(tenant.engineer, row)).state == "succeeded"
+    undo = await wait_for(tenant.engineer, await runs.undo(tenant.engineer, batch.id))
+    assert (undo.state, len(changing(m365))) == ("succeeded", 4), "each is taken back once"
+
+
 async def test_of_two_undos_at_once_there_is_one(web: TestStack, m365: Sandbox, runner: Worker) -> None:
     """Both are at the run itself at the same moment."""
     tenant, first = await done(m365, disable("step", ZOE))
