@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from connectors import registry
 from connectors.base import Effect
 
 LARGEST_PAGE = 500
+Json = dict[str, Any]
 
 
 class Touch(BaseModel):
@@ -44,23 +45,21 @@ class Touch(BaseModel):
 async def history(ctx: Context, *, target: str = "", before: str | None = None, limit: int = 50) -> list[Touch]:
     """Every change of ``target``, newest first: ``platform.resource:key``, or the key alone for any kind of thing.
 
-    Without a target, the changes of everything. Raises Invalid for a cursor that is none.
+    Without a target, the changes of everything, the latest run's first. Raises Invalid for a cursor that is none.
     """
     ctx.require("run.read")
     wanted = target.strip().lower()
-    run, seq = _cursor(before)
     values = {
         "client": ctx.client_id,
         "targets": [wanted, *(f"{kind}:{wanted}" for kind in _kinds())],
-        "run": run,
-        "seq": seq,
+        **_cursor(before),
         "most": max(1, min(limit, LARGEST_PAGE)),
     }
     async with tenant_session(ctx) as session:
         connection = await session.connection()
-        statement = _HISTORY.format(which=_OF_TARGET if wanted else _OF_ANY)
+        statement = OF_TARGET if wanted else _OF_ANY
         rows = (await connection.execute(text(statement), values)).mappings().all()
-    return [Touch(**row, cursor=f"{row['run_id']}.{row['seq']}") for row in rows]
+    return [Touch(**row, cursor=f"{_microseconds(row['at'])}.{row['run_id']}.{row['seq']}") for row in rows]
 
 
 @cache
@@ -70,15 +69,23 @@ def _kinds() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _cursor(before: str | None) -> tuple[UUID, int]:
+def _cursor(before: str | None) -> Json:
+    """A place in the list: the time of a change, its run, and its number there."""
     if not before:
-        return UUID(int=(1 << 128) - 1), 0
-    run, _, seq = before.partition(".")
+        return {"at": datetime.max.replace(tzinfo=UTC), "run": UUID(int=(1 << 128) - 1), "seq": 0}
     try:
-        return UUID(run), int(seq)
-    except ValueError:
+        at, run, seq = before.split(".")
+        return {"at": _EPOCH + timedelta(microseconds=int(at)), "run": UUID(run), "seq": int(seq)}
+    except (ValueError, OverflowError):
         message = "This is no place in the list."
         raise Invalid(message, problems=[Problem("cursor_invalid", message, field="before")]) from None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 _HISTORY = """
@@ -87,16 +94,24 @@ SELECT found.*, r.kind AS run_kind, r.state AS run_state, r.workflow_id, w.name 
   FROM (
     (SELECT e.target, e.payload -> 'change' ->> 'kind' AS kind, e.run_id, e.seq, e.node, e.at,
             e.payload -> 'change' AS change
-       FROM step_events e WHERE e.client_id = :client AND {which}
-        AND (e.run_id, e.seq) < (CAST(:run AS uuid), CAST(:seq AS integer))
-      ORDER BY e.run_id DESC, e.seq DESC LIMIT :most)
+       FROM step_events e WHERE e.client_id = :client AND {which} AND {older}
+      ORDER BY {order} LIMIT :most)
     UNION ALL
     (SELECT e.target, e.kind, e.run_id, e.seq, e.node, e.at, NULL
-       FROM archived_changes e WHERE e.client_id = :client AND {which}
-        AND (e.run_id, e.seq) < (CAST(:run AS uuid), CAST(:seq AS integer))
-      ORDER BY e.run_id DESC, e.seq DESC LIMIT :most)) AS found
+       FROM archived_changes e WHERE e.client_id = :client AND {which} AND {older}
+      ORDER BY {order} LIMIT :most)) AS found
   JOIN runs r ON r.client_id = :client AND r.id = found.run_id
   JOIN workflows w ON w.client_id = :client AND w.id = r.workflow_id
- ORDER BY found.run_id DESC, found.seq DESC LIMIT :most"""
-_OF_TARGET = "e.target = ANY (CAST(:targets AS text[]))"
-_OF_ANY = "e.target IS NOT NULL AND cardinality(CAST(:targets AS text[])) > 0"
+ ORDER BY {order} LIMIT :most"""
+# A run may have waited for days, while later ones changed the same thing: what counts is when it was changed. One thing
+# has not so many changes that they could not be put in order; those of everything are read in the order of their index.
+OF_TARGET = _HISTORY.format(
+    which="e.target = ANY (CAST(:targets AS text[]))",
+    older="(e.at, e.run_id, e.seq) < (CAST(:at AS timestamptz), CAST(:run AS uuid), CAST(:seq AS integer))",
+    order="at DESC, run_id DESC, seq DESC",
+)
+_OF_ANY = _HISTORY.format(
+    which="e.target IS NOT NULL AND cardinality(CAST(:targets AS text[])) > 0 AND CAST(:at AS timestamptz) IS NOT NULL",
+    older="(e.run_id, e.seq) < (CAST(:run AS uuid), CAST(:seq AS integer))",
+    order="run_id DESC, seq DESC",
+)

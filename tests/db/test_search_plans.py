@@ -100,8 +100,8 @@ async def test_the_history_of_a_target_is_read_by_its_index(
     superuser: Connection, connect: Connect, crowd: Company
 ) -> None:
     await fill(superuser, crowd)
-    statement = targets._HISTORY.format(which=targets._OF_TARGET)
-    values = {"targets": ["m365.user:p77@contoso.com"], "run": new_id(), "seq": 0, "most": 50}
+    statement = targets.OF_TARGET
+    values = {"targets": ["m365.user:p77@contoso.com"], "at": utcnow(), "run": new_id(), "seq": 0, "most": 50}
     # The month that holds them; of an empty one the planner reads nothing in whatever way.
     found = scans(await plan(await connect("web"), crowd, statement, **values), f"step_events_{utcnow():%Y_%m}")
     assert found

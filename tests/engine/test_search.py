@@ -12,15 +12,17 @@ from app.core.clock import utcnow
 from app.core.context import Actor
 from app.core.errors import Invalid, Missing
 from app.core.ids import new_id
-from app.services import all_runs, clients, runs, targets
+from app.services import all_runs, approvals, clients, runs, targets
 from connectors.testing import Sandbox
-from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for
+from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for, wait_for_question
 
+Json = dict[str, Any]
 SCHEMA = {
     "type": "object",
     "properties": {"email": {"type": "string"}, "word": {"type": "string"}},
     "required": ["email"],
 }
+LIAM = "liam.o'connor@sandbox.example"
 TRY = {"id": "count_it", "type": "flow.transform", "params": {"values": {"n": "{{ int(inputs.word) }}"}}}
 
 
@@ -82,7 +84,7 @@ async def test_pages_follow_each_other(tenant: tuple[Tenant, dict[str, UUID]]) -
 async def test_what_was_done_to_an_account(m365: Sandbox, runner: Worker) -> None:
     made = await make_tenant(NO_POLICY)
     await made.connect(m365)
-    name = "liam.o'connor@sandbox.example"
+    name = LIAM
     off = {"id": "off", "type": "m365.user.disable", "connection": "m365", "params": {"user": name}}
     flow = await made.publish(chain("Off", off))
     run_id = await runs.start(made.engineer, workflow=flow.id, mode="apply")
@@ -98,6 +100,31 @@ async def test_what_was_done_to_an_account(m365: Sandbox, runner: Worker) -> Non
     assert await targets.history((await make_tenant()).engineer, target=name) == []
     with pytest.raises(Invalid):
         await targets.history(made.engineer, before="nonsense")
+
+
+async def test_what_was_done_last_comes_first_whenever_its_run_was_started(m365: Sandbox, runner: Worker) -> None:
+    made = await make_tenant(NO_POLICY)
+    await made.connect(m365)
+    ask = {"id": "ask", "type": "flow.approval", "params": {"title": "Go on?"}, "_port": "approved"}
+
+    def department(node: str, name: str) -> Json:
+        params = {"user": LIAM, "department": name}
+        return {"id": node, "type": "m365.user.update", "connection": "m365", "params": params}
+
+    waits = await made.publish(chain("Waits", department("first", "Finance"), ask, department("late", "Legal")))
+    other = await made.publish(chain("Between", department("between", "Sales")))
+    first = await runs.start(made.engineer, workflow=waits.id, mode="apply")
+    asked = await wait_for_question(made.engineer, first)
+    second = await runs.start(made.engineer, workflow=other.id, mode="apply")
+    assert (await wait_for(made.engineer, second)).state == "succeeded"
+    await approvals.decide(made.approver, asked.id, decision="approve", seal=asked.seal, mfa=True)
+    moved = await wait_for_question(made.engineer, first, node="late")
+    await approvals.decide(made.engineer, moved.id, decision="approve", seal=moved.seal, mfa=True)
+    assert (await wait_for(made.engineer, first)).state == "succeeded"
+    found = await targets.history(made.engineer, target=LIAM)
+    assert [(each.run_id, each.node) for each in found] == [(first, "late"), (second, "between"), (first, "first")]
+    pages = [await targets.history(made.engineer, target=LIAM, limit=1, before=each.cursor) for each in found]
+    assert [[each.node for each in page] for page in pages] == [["between"], ["first"], []]
 
 
 async def test_runs_of_all_clients_are_one_list(tenant: tuple[Tenant, dict[str, UUID]]) -> None:

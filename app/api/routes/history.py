@@ -22,7 +22,7 @@ async def history(
     before: Annotated[str | None, Query(description="cursor of the last change of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=targets.LARGEST_PAGE)] = 50,
 ) -> list[Touch]:
-    """Every change of a target, or without one of anything, newest first."""
+    """Every change of a target, newest first; without one those of anything, the latest run's first."""
     return await targets.history(ctx, target=target, before=before, limit=limit)
 
 
