@@ -14,7 +14,7 @@ from app.core.errors import Invalid, Problem, Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.session import tenant_session
-from app.engine.core.again import edit_problems, kept_steps, stored
+from app.engine.core.again import edit_problems, kept_steps, stored, unknown_steps
 from app.engine.core.document import canonical
 from app.engine.core.events import StepKept
 from app.services.hands import handed_on
@@ -46,7 +46,8 @@ async def again(
     that it started the first time.
 
     Raises Invalid naming each step or field that is wrong, Missing, Stale for a run that is going, was only planned, is
-    an undo, or has been undone: results that were taken back are no ground to go on from.
+    an undo, or has been undone: results that were taken back are no ground to go on from. Also where nobody knows what
+    became of a step that is not named: it may be done already.
     """
     ctx.require("run.plan" if mode == "plan" else "run.start")
     check_mode(mode)
@@ -85,6 +86,9 @@ def _kept(first: Run, past: Past, nodes: Sequence[str], edited: Json) -> list[St
         raise Invalid("Name a step of the workflow to begin at.", code="no_start")
     if first.only_node is not None:
         _require_that_step(first.only_node, nodes)
+    if lost := unknown_steps(state, nodes):
+        message = f"Nobody knows what became of {lost[0]}. Try this run again and say it, or begin at that step."
+        raise Stale(message, code="unknown_before", params={"step": lost[0]})
     problems = edit_problems(state.graph, state, nodes, edited)
     if problems:
         raise Invalid("What was edited is not right.", code="outputs_invalid", problems=problems)

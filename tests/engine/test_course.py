@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.core.errors import Invalid
+from app.core.errors import Invalid, Stale
 from app.services import approvals, forms, runs
 from connectors.testing import Sandbox
 from tests.engine.kit import (
@@ -291,6 +291,9 @@ async def test_what_nobody_can_tell_is_not_done_again_when_the_run_is_tried_agai
     await wait_for(tenant.engineer, run_id, ("waiting", "failed", "succeeded"))
     await runs.cancel(tenant.engineer, run_id)
     assert states(await wait_for(tenant.engineer, run_id))["step"] == "unknown"
+    with pytest.raises(Stale) as refused:
+        await runs.again(tenant.engineer, run_id, nodes=["after"], mode="apply")
+    assert (refused.value.code, refused.value.params) == ("unknown_before", {"step": "step"})
     await runs.retry(tenant.engineer, run_id)
     run = await wait_for(tenant.engineer, run_id, ("waiting", "failed", "succeeded"))
     assert (run.state, run.reason and run.reason["code"]) == ("waiting", "unknown"), run.reason

@@ -50,6 +50,17 @@ def kept_steps(graph: Graph, state: RunState, start: Collection[str], edited: Js
     return kept
 
 
+def unknown_steps(state: RunState, start: Collection[str]) -> list[str]:
+    """Steps of which nobody knows what became, and that would run anew without having been named: neither they nor the
+    step that holds them is in ``start``."""
+    found = []
+    for place, node in enumerate(state.states):
+        around = [state.graph.order[layout.owner] for layout, _ in state.graph.frames(place)]
+        if node.state == "unknown" and not {state.graph.order[place], *around} & set(start):
+            found.append(state.graph.order[place])
+    return found
+
+
 def _drawn(graph: Graph) -> frozenset[str]:
     """The document's own steps: what a loop or a sub-workflow laid out belongs to the step that holds it."""
     return frozenset(node.id for node in graph.document.nodes)

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.core.again import edit_problems, kept_steps, restored, stored
-from app.engine.core.events import RunFinished, StepCancelled, StepFailed, StepKept, StepSkipped, StepSucceeded
+from app.engine.core.again import edit_problems, kept_steps, restored, stored, unknown_steps
+from app.engine.core.events import (
+    CancelAsked,
+    RunFinished,
+    StepCancelled,
+    StepFailed,
+    StepIntended,
+    StepKept,
+    StepSkipped,
+    StepSucceeded,
+    StepUnknown,
+)
 from app.engine.core.plan import next_commands
 from app.engine.core.transitions import begin, fold
 from tests.unit.engine.build import CONDITION, graph, states, told
@@ -106,6 +116,12 @@ def test_what_is_kept(edges, nodes, history, start, edited, kept, commands):
     wanted = dict(part.split(":") for part in kept.split())
     assert shown == wanted
     assert told(next_commands(drawn, state)) == commands
+
+
+@pytest.mark.parametrize(("start", "found"), [(["c"], ["b"]), (["a"], ["b"]), (["b"], []), (["b", "c"], [])])
+def test_what_nobody_knows_of_is_not_begun_anew_unless_it_is_named(start, found):
+    history = [did("a"), StepIntended("b"), StepUnknown("b", ERROR), CancelAsked(), RunFinished("cancelled")]
+    assert unknown_steps(fold(graph("a>b b>c"), history), start) == found
 
 
 def test_a_kept_step_changed_nothing_here():
