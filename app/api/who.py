@@ -78,6 +78,21 @@ async def _session_actor(request: Request) -> Actor:
     return actor
 
 
+async def present_actor(request: Request) -> Actor:
+    """Who sent a request that is still being answered. Raises NotSignedIn.
+
+    It cannot bring another cookie: one that a page load has replaced since is good for a while longer, as a websocket's
+    is. That it is looked at keeps no session alive, and is no further request.
+    """
+    token = _bearer_of(request)
+    if token is not None:
+        return await auth.resolve_token(token, address_of(request))
+    cookie = request.cookies.get(auth.SESSION_COOKIE)
+    if not cookie:
+        raise NotSignedIn()
+    return await auth.resolve_session(cookie, address_of(request), touch=False)
+
+
 async def _counted(token: str, resolving: Coroutine[Any, Any, T]) -> T:
     """What ``resolving`` gives. Redis counts the token while PostgreSQL is asked whose it is."""
     counting = asyncio.create_task(_count(token))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import psycopg
 
 from app.core.context import Actor, Context
+from app.core.crypto import token_hash
 from app.core.ids import new_id
 from app.services import accounts, auth, clients
 from app.services.accounts import NewAccount
 from app.services.clients import ClientView
 from app.services.permissions import ROLES
+from tests.servers import TestStack
 
 
 @dataclass
@@ -73,3 +76,16 @@ async def sign_in(stack_superuser: str, person: NewAccount) -> auth.SignedIn:
     return await auth.sign_in(
         email=person.email, password=person.password, otp=code_of(person), ip="192.0.2.1", user_agent="test"
     )
+
+
+def age(stack: TestStack, token: str, by: timedelta) -> None:
+    """Let this token, and what replaced it, be older than it is."""
+    with psycopg.connect(stack.superuser_dsn, autocommit=True) as link:
+        account = link.execute("SELECT account_id FROM sessions WHERE token_hash = %s", [token_hash(token)]).fetchone()
+        assert account
+        link.execute(
+            "UPDATE sessions SET created_at = created_at - %(by)s, last_seen_at = last_seen_at - %(by)s,"
+            " expires_at = expires_at - %(by)s, absolute_expires_at = absolute_expires_at - %(by)s"
+            " WHERE account_id = %(who)s",
+            {"by": by, "who": account[0]},
+        )

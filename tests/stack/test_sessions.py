@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import psycopg
 import pytest
 
 from app.core.errors import Missing, NotSignedIn
 from app.services import auth, clients
 from app.services.auth import sessions
 from tests.servers import TestStack
-from tests.stack.people import World, sign_in
+from tests.stack.people import World, age, sign_in
 
 pytestmark = pytest.mark.usefixtures("calm")
-
-
-def age(stack: TestStack, token: str, by: timedelta) -> None:
-    """Let this token, and what replaced it, be older than it is."""
-    from app.core.crypto import token_hash
-
-    with psycopg.connect(stack.superuser_dsn, autocommit=True) as link:
-        account = link.execute("SELECT account_id FROM sessions WHERE token_hash = %s", [token_hash(token)]).fetchone()
-        link.execute(
-            "UPDATE sessions SET created_at = created_at - %(by)s, last_seen_at = last_seen_at - %(by)s,"
-            " expires_at = expires_at - %(by)s, absolute_expires_at = absolute_expires_at - %(by)s"
-            " WHERE account_id = %(who)s",
-            {"by": by, "who": account[0]},
-        )
 
 
 async def rotated(web: TestStack, world: World) -> tuple[str, str]:

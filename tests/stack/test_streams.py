@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 
 from app.api import streams
+from app.core.crypto import token_hash
 from app.core.ids import new_id
 from app.core.settings import get_settings
 from app.data.counters import get_redis
@@ -20,8 +23,9 @@ from app.engine.runtime import channel
 from app.engine.runtime.channel import Announcer
 from app.engine.runtime.hub import CHANNEL, MOST_NEWS, Hub, News, Pile, hub_of
 from app.services import auth, runs
+from app.services.auth import sessions
 from tests.servers import TestStack
-from tests.stack.people import World, sign_in
+from tests.stack.people import World, age, sign_in
 
 pytestmark = pytest.mark.usefixtures("calm")
 Json = dict[str, Any]
@@ -135,6 +139,65 @@ async def test_a_session_that_ended_ends_its_stream_while_it_has_news(
             announcer.announce(world.one.id, new_id(), seq, "running")
             name, said = await anext(events)
         assert said == {"reason": "signed_out"}
+
+
+def some_news(announcer: Announcer, world: World) -> None:
+    announcer.announce(world.one.id, new_id(), 1, "running")
+
+
+def last_seen(stack: TestStack, token: str) -> datetime:
+    """When the session was last seen at work."""
+    with psycopg.connect(stack.superuser_dsn) as link:
+        row = link.execute("SELECT last_seen_at FROM sessions WHERE token_hash = %s", [token_hash(token)]).fetchone()
+    assert row
+    seen: datetime = row[0]
+    return seen
+
+
+async def told_after_asking(
+    monkeypatch: pytest.MonkeyPatch, events: AsyncIterator[tuple[str, Json]], announce: Callable[[], None]
+) -> str:
+    """What the stream says last, once it has asked whether it may go on: its end, or some news after that."""
+    answers: list[bool] = []
+    ask = streams._still_allowed
+
+    async def noted(*known: Any) -> bool:
+        answers.append(await ask(*known))
+        return answers[-1]
+
+    monkeypatch.setattr(streams, "_still_allowed", noted)
+    name = ""
+    while name != "end" and len(answers) < 2:
+        announce()
+        name, _ = await anext(events)
+    return name
+
+
+async def test_a_stream_goes_on_where_a_page_load_replaced_its_sessions_token(
+    web: TestStack, world: World, http, session, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot get another cookie. That it still has the old one is no proof that somebody has copied it."""
+    monkeypatch.setattr(streams, "ASK_AGAIN_S", 0.05)
+    async with following(http, world, session) as events:
+        await anext(events)
+        age(web, session.token, sessions.ROTATE_AFTER)
+        renewed = await auth.renew_session(session.token)
+        assert renewed
+        age(web, session.token, 2 * sessions.GRACE)
+        assert await told_after_asking(monkeypatch, events, lambda: some_news(announcer, world)) == "runs"
+    assert (await auth.resolve_session(renewed.token, live=False)).account_id == session.account_id
+
+
+async def test_a_stream_that_is_left_open_does_not_keep_its_session_alive(
+    web: TestStack, world: World, http, session, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "ASK_AGAIN_S", 0.05)
+    async with following(http, world, session) as events:
+        await anext(events)
+        age(web, session.token, timedelta(minutes=5))
+        seen = last_seen(web, session.token)
+        assert await told_after_asking(monkeypatch, events, lambda: some_news(announcer, world)) == "runs"
+    assert last_seen(web, session.token) == seen
 
 
 async def test_a_session_has_so_many_streams_and_gets_them_back(
