@@ -48,7 +48,10 @@ class Reply:
     def encoded(self) -> bytes:
         if self.body is None or isinstance(self.body, bytes):
             return self.body or b""
-        return json.dumps(self.body, ensure_ascii=False, sort_keys=True).encode()
+        try:
+            return json.dumps(self.body, ensure_ascii=False, sort_keys=True).encode()
+        except UnicodeEncodeError:  # half a character can be written as its escape only
+            return json.dumps(self.body, sort_keys=True).encode()
 
 
 async def request_of(scope: Any, receive: Any) -> Request:

@@ -12,9 +12,11 @@ from uuid import UUID
 import psycopg
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.storable import is_storable, storable
 from app.data.doors import Claim, Connection
 
 LOST = "OL001"
+_NUL = r"\u0000"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
 _COMMIT = "SELECT public.engine_commit(%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb), NULL"
 # Where the run was woken and nothing is written, nothing is told either.
@@ -157,7 +159,13 @@ def _each(loaded: Sequence[dict[str, Any]]) -> dict[tuple[UUID, UUID], dict[str,
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else _ENCODER.encode(value)
+    """It is written whatever a platform has put into it: a step that was done must be known to be."""
+    if value is None:
+        return None
+    text = _ENCODER.encode(value)
+    if is_storable(text) and _NUL not in text:
+        return text
+    return _ENCODER.encode(storable(value))
 
 
 async def wake_run(

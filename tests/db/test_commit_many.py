@@ -128,12 +128,20 @@ async def test_a_write_that_the_database_refuses_takes_no_other_with_it(
     assert isinstance(answers[0], psycopg.errors.UniqueViolation)
     assert answers[1] == 0
     assert isinstance(answers[2], FenceLost)
-    half = (2, StepIntended("b", attempt=1, params={"half a letter": "\ud800"}))
-    asked = [store.commit(wrong, [half]), store.commit(right, [(2, StepIntended("b", attempt=1))])]
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(answers[0], UnicodeEncodeError)
-    assert answers[1] == 0
-    assert (await kept(superuser, right))[0] == 2
+
+
+async def test_a_text_that_the_database_does_not_take_keeps_nothing_from_being_written(
+    superuser: Connection, store: Store, claims: list[Claim]
+) -> None:
+    odd, plain = claims
+    params = {"half a letter": "a\ud800", "nothing": "b\0", "its\0name": r"\u0000"}
+    events = [StepIntended("a", attempt=1, params=params), StepIntended("a", attempt=1, params={"b": "c"})]
+    for seq in (1, 2):  # together, and alone
+        asked = [store.commit(odd, [(seq, events[0])]), *([store.commit(plain, [(1, events[1])])] if seq == 1 else [])]
+        assert await asyncio.gather(*asked) == [0] * len(asked)
+        query = "SELECT payload -> 'params' FROM step_events WHERE run_id = %s AND seq = %s"
+        found = await value(superuser, query, odd.run_id, seq)
+        assert found == {"half a letter": "a\ufffd", "nothing": "b\ufffd", "its\ufffdname": r"\u0000"}
 
 
 async def test_a_chain_is_told_of_everything_in_the_order_of_the_writes(

@@ -236,11 +236,13 @@ Excess = Literal["big", "deep", "number"]
 
 def excess(data: Any, limit: int) -> Excess | None:
     """Why ``data`` cannot be taken as JSON: it would take more than about ``limit`` characters, is nested too deeply,
-    or holds a number that JSON cannot carry everywhere (NaN, infinity, integers beyond 2^53). None where it can.
+    or (where it is neither) holds a number that JSON cannot carry everywhere (NaN, infinity, integers beyond 2^53).
+    None where it can.
 
     The walk stops at the limit, so an enormous value costs no more than a large one.
     """
     size = 0
+    found: Excess | None = None
     layer: list[Any] = [data]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
@@ -251,7 +253,7 @@ def excess(data: Any, limit: int) -> Excess | None:
                 size += len(value)
             elif isinstance(value, int | float):
                 if not -MAX_INTEGER <= value <= MAX_INTEGER:
-                    return "number"
+                    found = "number"  # what else there is may be enormous all the same
             elif isinstance(value, list | tuple):
                 below.extend(value)
             elif value is not None and isinstance(value, Mapping):
@@ -261,7 +263,7 @@ def excess(data: Any, limit: int) -> Excess | None:
                 return "big"
         layer = below
         if not layer:
-            return None
+            return found
     return "deep"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.core.storable import storable
 from app.engine.core.document import excess
 
 MAX_OUTPUT = 5_000_000
@@ -16,11 +17,11 @@ def is_too_big(output: Any) -> bool:
 
 
 def fitting(output: Mapping[str, Any]) -> dict[str, Any]:
-    """What of ``output`` may be kept: all of it, or without the fields that are too big for a part of it each.
+    """What of ``output`` is kept: all of it, or without the fields that are too big for a part of it each.
 
     For writes: what was done is done, and must be recorded whatever the platform said to it.
     """
     if not is_too_big(output):
-        return dict(output)
+        return dict(storable(output))
     share = MAX_OUTPUT // (2 * max(1, len(output)))
-    return {name: value for name, value in output.items() if excess(value, share) != "big"}
+    return dict(storable({name: value for name, value in output.items() if excess(value, share) != "big"}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.core.storable import storable, unstorable
 from connectors.base import Applied, Attempt, Change, Client, Done, Params, Planned, SecretSpec, World, WriteAction
 
 
@@ -48,7 +49,7 @@ class Forward:
 
     async def plan(self, world: World) -> Prospect:
         planned: Planned = await self.action.plan(self.client, self.params, world)
-        return Prospect(change=planned.change, output=planned.output)
+        return Prospect(change=_kept(planned.change), output=storable(planned.output))
 
     async def act(self, change: Change, attempt: Attempt) -> Applied:
         return await self.action.apply(self.client, self.params, change, attempt)
@@ -68,10 +69,17 @@ class Backward:
 
     async def plan(self, world: World) -> Prospect:
         undo = await self.action.plan_undo(self.client, self.done, world)
-        return Prospect(change=undo.change, output={}, drift=undo.drift)
+        return Prospect(change=_kept(undo.change), output={}, drift=storable(undo.drift))
 
     async def act(self, change: Change, attempt: Attempt) -> Applied:
         return await self.action.undo(self.client, self.done, change, attempt)
 
     async def recover(self, change: Change, attempt: Attempt) -> Applied | None:
         return await self.action.recover_undo(self.client, self.done, change, attempt)
+
+
+def _kept(change: Change) -> Change:
+    """The change as it is written down, so that it is sealed, shown and compared as the same one."""
+    if unstorable([change.target, change.before, change.after]) is None:
+        return change
+    return Change.model_validate(storable(change.model_dump(mode="json")))

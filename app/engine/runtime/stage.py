@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import ValidationError
 
 from app.core.errors import OpsloomError
+from app.core.storable import REFUSED, storable, unstorable
 from app.engine.core.again import restored
 from app.engine.core.events import StepExpanded
 from app.engine.core.expressions import ExpressionError, evaluate, render_params
@@ -97,8 +98,12 @@ class Stage:
         return Scope(inputs=self.record.run["inputs"], client=client, run=run)
 
     def rendered(self, node: GraphNode, scope: Scope) -> Json:
-        """The node's parameters with their templates filled in. Raises ExpressionError."""
-        return render_params(node.node, node.info, scope)
+        """The node's parameters with their templates filled in. Raises ExpressionError, and Rejected for a text that
+        cannot be kept: what is sent must be what is written down."""
+        found = render_params(node.node, node.info, scope)
+        if (place := unstorable(found)) is not None:
+            raise Rejected(f"{place}: {REFUSED}", code="not_storable", field=place)
+        return found
 
     def kind(self, node: GraphNode) -> str:
         """``flow``, ``read`` or ``write``: how the node is performed."""
@@ -211,12 +216,12 @@ def reader_of(action_id: str) -> ReadAction[Any, Any]:
 
 
 def bounded_output(output: Any) -> Any:
-    """``output``, where it is not too much to be kept. Raises Rejected."""
+    """``output`` as it is kept, where it is not too much for that. Raises Rejected."""
     if is_too_big(output):
         limit = MAX_OUTPUT // 1_000_000
         message = f"This step gives more than {limit} MB, which is too much to keep with a run. Ask for less."
         raise Rejected(message, code="output_too_big", details={"limit": MAX_OUTPUT})
-    return output
+    return storable(output)
 
 
 class HasParams(Protocol):

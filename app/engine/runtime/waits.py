@@ -19,7 +19,7 @@ from app.engine.core.plan import timed
 from app.engine.core.retry import retry_after
 from app.engine.core.values import to_json
 from app.engine.runtime.perform import Performer
-from app.engine.runtime.stage import error_json, reader_of, validated
+from app.engine.runtime.stage import bounded_output, error_json, reader_of, validated
 from app.engine.steps.base import Poll, Sleep
 from connectors.errors import NotFound, Retryable
 
@@ -120,7 +120,7 @@ class Waits:
             read = await self.performer.calls.look(node, reader.read(client, params))
         except (NotFound, Retryable, TimeoutError) as error:
             return Look(error=error_json(error))
-        found = read.model_dump(mode="json")
+        found = bounded_output(read.model_dump(mode="json"))
         scope = replace(stage.scope(self.performer.journal.state, node.id), found=found)
         return Look(found=found, met=evaluate_bool(poll.expression, scope) is True)
 

@@ -34,3 +34,10 @@ def test_a_write_keeps_what_can_be_kept() -> None:
 
 def test_many_fields_together_still_fit() -> None:
     assert not is_too_big(fitting({f"f{number}": "x" * 40_000 for number in range(1000)}))
+
+
+def test_a_number_that_is_too_large_hides_nothing_enormous() -> None:
+    """Platforms number their things beyond 2^53."""
+    assert not is_too_big({"id": 2**60})
+    assert is_too_big({"id": 2**60, "text": "x" * (MAX_OUTPUT + 1)})
+    assert "text" not in fitting({"id": 2**60, "text": "x" * (MAX_OUTPUT + 1)})
