@@ -7,13 +7,23 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from app.core.errors import Invalid, Problem
+from app.core.storable import REFUSED, unstorable
+
 Json = dict[str, Any]
 
 
 class Body(BaseModel):
-    """Base of every body."""
+    """Base of every body. A text in it that cannot be kept is refused and named, wherever it stands."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, given: Any) -> Any:
+        if (place := unstorable(given)) is not None:
+            raise Invalid("What was sent is wrong.", problems=[Problem("not_storable", REFUSED, field=place or "body")])
+        return given
 
 
 class WithDocument(Body):

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from app.api import problems
 from app.api.docs import render
-from app.api.middleware import PREFIX, BodyLimit, Envelope
+from app.api.middleware import PREFIX, Addresses, BodyLimit, Envelope
 from app.api.routes import (
     approvals,
     audit,
@@ -74,5 +74,6 @@ def create_api() -> FastAPI:
         return render(app)
 
     app.add_middleware(BodyLimit)
+    app.add_middleware(Addresses)
     app.add_middleware(Envelope)
     return app

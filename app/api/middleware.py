@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import TooLarge, problem_response
 from app.core import metrics
+from app.core.errors import Invalid, Missing, Problem
 from app.core.logging import bind, unbind
+from app.core.storable import REFUSED
 
 PREFIX = "/api/v1"
 LARGEST_BODY = 4 * 1024 * 1024
@@ -74,6 +77,27 @@ def _measure(scope: Scope, status: int, seconds: float) -> None:
     prefixed = template and scope["path"].startswith(f"{PREFIX}/") and not template.startswith(PREFIX)
     endpoint = f"{PREFIX}{template}" if prefixed else template or "unknown"
     metrics.api_request_duration.labels(endpoint, scope["method"], str(status)).observe(seconds)
+
+
+class Addresses:
+    """Refuses an address with NUL: no name and no text that is kept has it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "\0" in scope["path"]:
+            await problem_response(Missing("page"))(scope, receive, send)
+        elif scope["type"] == "http" and b"%00" in scope.get("query_string", b""):
+            await problem_response(_with_nul(scope["query_string"]))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _with_nul(query: bytes) -> Invalid:
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    problems = [Problem("not_storable", REFUSED, field=name) for name, value in given if "\0" in name + value]
+    return Invalid("What was sent is wrong.", problems=problems)
 
 
 class BodyLimit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -236,12 +237,21 @@ def _checked_colour(colour: str) -> str:
     return colour
 
 
+def _is_json(value: Any) -> bool:
+    """Whether it can be kept: JSON has no infinity, and nothing that is no number."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 def _checked_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Expressions read them as ``client.name``, so their names are such, and their values plain."""
     problems = [
         Problem("variable_invalid", f"{name} is not a variable's name or value.", field=f"variables.{name}")
         for name, value in variables.items()
-        if not _VARIABLE.fullmatch(name) or not isinstance(value, str | int | float | bool | list)
+        if not (_VARIABLE.fullmatch(name) and isinstance(value, str | int | float | bool | list) and _is_json(value))
     ]
     if problems:
         raise Invalid("Some variables are wrong.", problems=problems)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -145,8 +145,17 @@ async def _over(session: AsyncSession, wanted: Wanted, words: list[str]) -> list
 def _ids_within(wanted: Wanted) -> tuple[UUID, UUID]:
     """The ids between which runs of the wanted time and page are; the second one is not among them."""
     last = UUID(int=(1 << 128) - 1)
-    until = first_at(wanted.until + _SLACK) if wanted.until else last
-    return first_at(wanted.since - _SLACK) if wanted.since else UUID(int=0), min(until, wanted.before or last)
+    until = _id_near(wanted.until, _SLACK) if wanted.until else last
+    return _id_near(wanted.since, -_SLACK) if wanted.since else UUID(int=0), min(until, wanted.before or last)
+
+
+def _id_near(moment: datetime, by: timedelta) -> UUID:
+    """The first id of the moment that is so much later, or of the moment itself where time does not go so far."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return first_at(aware + by)
+    except OverflowError:
+        return first_at(aware)
 
 
 def _too_wide() -> Invalid:
@@ -194,9 +203,9 @@ def conditions(wanted: Wanted) -> list[Any]:
     pairs = ((Run.workflow_id, wanted.workflow), (Run.mode, wanted.mode), (Run.kind, wanted.kind))
     found += [col(column) == value for column, value in pairs if value is not None]
     if wanted.since:
-        found += [col(Run.created_at) >= wanted.since, col(Run.id) >= first_at(wanted.since - _SLACK)]
+        found += [col(Run.created_at) >= wanted.since, col(Run.id) >= _id_near(wanted.since, -_SLACK)]
     if wanted.until:
-        found += [col(Run.created_at) < wanted.until, col(Run.id) < first_at(wanted.until + _SLACK)]
+        found += [col(Run.created_at) < wanted.until, col(Run.id) < _id_near(wanted.until, _SLACK)]
     return found
 
 

@@ -61,7 +61,8 @@ class Chosen:
 def asking_version(ctx: Context, workflow: UUID | str, number: int | None) -> Ask:
     """The statement that reads a workflow by id or by name with its version of that number, or else with its published
     one, and what is around it. :func:`chosen_in` reads its answer."""
-    return reading(ctx.client_id, workflow_versions.as_id(workflow) or str(workflow), number)
+    known = None if number is None else workflow_versions.as_number(number)
+    return reading(ctx.client_id, workflow_versions.as_id(workflow) or str(workflow), known)
 
 
 def chosen_in(ctx: Context, rows: Rows, number: int | None) -> Chosen:

@@ -18,6 +18,7 @@ from connectors.base import Effect
 
 LARGEST_PAGE = 500
 Json = dict[str, Any]
+_MOST_EVENTS = 2**31 - 1
 
 
 class Touch(BaseModel):
@@ -75,7 +76,9 @@ def _cursor(before: str | None) -> Json:
         return {"at": datetime.max.replace(tzinfo=UTC), "run": UUID(int=(1 << 128) - 1), "seq": 0}
     try:
         at, run, seq = before.split(".")
-        return {"at": _EPOCH + timedelta(microseconds=int(at)), "run": UUID(run), "seq": int(seq)}
+        # A run has less events than that: what is beyond is behind all of them.
+        found = {"run": UUID(run), "seq": min(int(seq), _MOST_EVENTS)}
+        return {"at": _EPOCH + timedelta(microseconds=int(at)), **found}
     except (ValueError, OverflowError):
         message = "This is no place in the list."
         raise Invalid(message, problems=[Problem("cursor_invalid", message, field="before")]) from None

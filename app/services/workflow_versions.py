@@ -17,6 +17,7 @@ from app.data.repositories import audit
 from app.engine.core.document import Document, content_hash
 
 Json = dict[str, Any]
+_MOST_VERSIONS = 2**31 - 1
 
 
 async def find(session: AsyncSession, ctx: Context, workflow: UUID | str, *, lock: bool = False) -> Workflow:
@@ -54,9 +55,14 @@ def _called(name: str) -> tuple[Any, ...]:
     return (col(Workflow.name) == name, col(Workflow.archived_at).is_(None))
 
 
+def as_number(number: int) -> int:
+    """The number of a version as the database takes it: one that no version can have is as good as 0."""
+    return number if 0 < number <= _MOST_VERSIONS else 0
+
+
 async def find_version(session: AsyncSession, ctx: Context, workflow_id: UUID, number: int) -> WorkflowVersion:
     """The row of a version. Raises Missing."""
-    found = await session.get(WorkflowVersion, (ctx.client_id, workflow_id, number))
+    found = await session.get(WorkflowVersion, (ctx.client_id, workflow_id, as_number(number)))
     if not found:
         raise Missing("version")
     return found

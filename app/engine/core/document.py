@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from app.core.canonical import dumps
 from app.core.errors import Invalid, Problem
+from app.core.storable import REFUSED, unstorable
 
 SCHEMA: Literal["opsloom/workflow@1"] = "opsloom/workflow@1"
 DEFAULT_PORT = "next"
@@ -271,6 +272,10 @@ def _refuse_huge(data: Any) -> None:
     found = excess(data, MAX_DOCUMENT_BYTES)
     if found is not None:
         raise {"big": _too_big, "deep": _too_deep, "number": _bad_number}[found]()
+    if (place := unstorable(data)) is not None:
+        node, edge, rest = _owner(data, place.split("."))
+        problem = Problem("not_storable", REFUSED, field=".".join(rest), node=node, edge=edge)
+        raise Invalid(REFUSED, code="not_storable", problems=[problem])
 
 
 def _too_big() -> Invalid:

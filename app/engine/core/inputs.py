@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.core.errors import Problem
+from app.core.storable import REFUSED, unstorable
 from app.engine.core.document import Excess, excess
 from app.engine.core.schema_check import schema_problem, value_problems
 from app.engine.core.shapes import Schema, Shape, shape
@@ -45,9 +46,15 @@ def check_inputs(schema: Schema, given: Any, field: str = "inputs") -> tuple[dic
 
 
 def inputs_excess(given: Any, field: str | None) -> Problem | None:
-    """What is wrong with inputs that are too large, too deep, or hold a number that JSON cannot carry."""
+    """What is wrong with inputs that are too large, too deep, or hold a number that JSON cannot carry or a text that
+    cannot be kept."""
     beyond = excess(given, MAX_INPUT_BYTES)
-    return None if beyond is None else Problem(f"inputs_too_{_TOO[beyond][0]}", _TOO[beyond][1], field=field)
+    if beyond is not None:
+        return Problem(f"inputs_too_{_TOO[beyond][0]}", _TOO[beyond][1], field=field)
+    place = unstorable(given)
+    if place is None:
+        return None
+    return Problem("not_storable", REFUSED, field=".".join(filter(None, (field, place))) or None)
 
 
 def inputs_from_texts(

@@ -12,6 +12,7 @@ from app.core.errors import Invalid, Problem
 from app.engine.core.document import excess
 from app.engine.core.schedule import MOST_CAUGHT_UP, CatchUp, Pace
 from app.engine.core.schema_check import schema_problem
+from app.services.triggers.mapping import excessive
 
 Json = dict[str, Any]
 Kind = Literal["schedule", "webhook", "event"]
@@ -80,16 +81,15 @@ def parse_config(kind: str, given: Mapping[str, Any]) -> AnyConfig:
     if kind not in _KINDS:
         message = "A trigger is a schedule, a webhook or an event."
         raise Invalid(message, problems=[Problem("not_one_of", message, field="kind")])
-    if excess(dict(given), MAX_CONFIG_BYTES):
-        message = f"This is larger than {MAX_CONFIG_BYTES} bytes, or nested too deeply."
-        raise Invalid(message, problems=[Problem("too_large", message, field="config")])
+    if found := excess(dict(given), MAX_CONFIG_BYTES):
+        raise excessive(found, "config", MAX_CONFIG_BYTES)
     try:
-        found = _KINDS[kind].model_validate(dict(given))
+        parsed = _KINDS[kind].model_validate(dict(given))
     except ValidationError as error:
         raise Invalid("What was sent is wrong.", problems=[_problem(each) for each in error.errors()]) from None
-    if isinstance(found, WebhookConfig) and found.payload_schema is not None:
-        _check_schema(found.payload_schema)
-    return found
+    if isinstance(parsed, WebhookConfig) and parsed.payload_schema is not None:
+        _check_schema(parsed.payload_schema)
+    return parsed
 
 
 def stored_config(row_config: Mapping[str, Any], kind: str) -> AnyConfig:

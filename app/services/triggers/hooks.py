@@ -25,6 +25,7 @@ from sqlmodel import select
 from app.core import crypto
 from app.core.errors import Invalid, Missing, OpsloomError, Problem, Stale, TooMany
 from app.core.ids import new_id
+from app.core.storable import storable
 from app.data import counters
 from app.data.models.triggers import Trigger, TriggerFiring
 from app.data.session import tenant_session
@@ -155,7 +156,7 @@ def _parse(body: bytes) -> Any:
         raise Invalid("The body is not JSON.", code="body_not_json") from None
     if excess({"payload": payload}, LARGEST_PAYLOAD):
         raise Invalid("The body is nested too deeply, or holds a number that is too large.", code="payload_unfit")
-    return payload
+    return storable(payload)  # a sender cannot mend what somebody has cut off in the middle of a character
 
 
 def _no_constant(name: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.core.errors import Invalid, Problem
-from app.engine.core.document import excess
+from app.engine.core.document import Excess, excess
 from app.engine.core.expressions import PAYLOAD_ROOTS, compile_expression, render
 from app.engine.core.faults import ExpressionError, template_error
 from app.engine.core.schema_check import value_problems
@@ -30,12 +30,21 @@ def render_inputs(inputs: Mapping[str, Any], payload: Any, variables: Mapping[st
 def require_good_inputs(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Raise Invalid for what can be seen to be wrong before anything is sent: names that the workflow does not have,
     required ones that are missing, static values of another type, expressions that cannot be read."""
-    if excess(dict(inputs), MAX_INPUT_BYTES):
-        message = f"The inputs are larger than {MAX_INPUT_BYTES} bytes, or nested too deeply."
-        raise Invalid(message, problems=[Problem("too_large", message, field="inputs")])
+    if found := excess(dict(inputs), MAX_INPUT_BYTES):
+        raise excessive(found, "inputs", MAX_INPUT_BYTES)
     problems = [*_names(inputs, schema), *_values(inputs, schema), *_expressions(inputs, "inputs")]
     if problems:
         raise Invalid("Some inputs are not right.", code="inputs_invalid", problems=problems)
+
+
+def excessive(found: Excess, field: str, limit: int) -> Invalid:
+    """What is wrong with ``field``, which :func:`excess` was asked about."""
+    message = f"This is larger than {limit} bytes, or nested too deeply."
+    problem = Problem("too_large", message, field=field)
+    if found == "number":
+        message = "This holds a number that is not finite or too large; give it as a text."
+        problem = Problem("bad_number", message, field=field)
+    return Invalid(message, problems=[problem])
 
 
 def _names(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Problem]:
