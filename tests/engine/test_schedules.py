@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,45 @@ async def test_switched_off_it_does_not_fire_and_nothing_is_made_up_for(web: Tes
     with pytest.raises(Missing):
         await triggers.get(tenant.engineer, made.id)
     await scheduled(tenant, await flow_of(tenant), name=made.name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(name="Another name"),
+        Change(inputs={"word": "y"}),
+        Change(config={"catch_up": "all"}),
+        Change(config={"jitter_s": 30}),
+        None,
+    ],
+)
+async def test_a_time_that_has_come_is_not_forgotten_over_a_change(
+    web: TestStack, tenant: Tenant, change: Change | None
+) -> None:
+    """Its spread may be an hour, and the scheduler away for longer: changed or switched on once more meanwhile, it
+    starts all the same."""
+    made = await scheduled(tenant, await flow_of(tenant))
+    due = make_due(web, made)
+    if change is None:
+        await triggers.switch(tenant.engineer, made.id, on=True)
+    else:
+        config = {**made.config, **change.config} if change.config else None
+        await triggers.update(tenant.engineer, made.id, replace(change, config=config))
+    with psycopg.connect(web.superuser_dsn, autocommit=True) as link:  # its spread has gone by
+        link.execute("UPDATE triggers SET next_at = least(next_at, now()) WHERE id = %s", [made.id])
+    assert await fire_schedule(tenant.client_id, made.id) == 1
+    (firing,) = await triggers.firings(tenant.engineer, made.id)
+    assert (firing.due, firing.outcome) == (due, "started")
+
+
+async def test_another_time_begins_anew(web: TestStack, tenant: Tenant) -> None:
+    made = await scheduled(tenant, await flow_of(tenant))
+    make_due(web, made)
+    later = minutes_ago(-120)
+    config = {**made.config, "cron": f"{later.minute} {later.hour} * * *"}
+    view = await triggers.update(tenant.engineer, made.id, Change(config=config))
+    assert view.next[0] == later
+    assert await fire_schedule(tenant.client_id, made.id) == 0
 
 
 async def test_by_hand_it_starts_for_whoever_asks_once_a_key(web: TestStack, tenant: Tenant) -> None:

@@ -189,9 +189,9 @@ def turn(schedule: Schedule, pace: Pace, next_due: datetime, now: datetime) -> T
     return Turn(tuple(fire), _missed(schedule, next_due, ripe, fire), following, at)
 
 
-def first_turn(schedule: Schedule, pace: Pace, now: datetime) -> Turn:
-    """The first time of a schedule that begins ``now``."""
-    following = _following(schedule, now)
+def first_turn(schedule: Schedule, pace: Pace, now: datetime, due: datetime | None = None) -> Turn:
+    """The first time of a schedule that begins ``now``, or that goes on with ``due``, which was not dealt with yet."""
+    following = due or _following(schedule, now)
     at = following + spread(pace.seed, following, pace.jitter_s) if following else None
     return Turn((), None, following, at)
 

@@ -102,13 +102,13 @@ async def update(ctx: Context, trigger_id: UUID, change: Change) -> TriggerView:
         row = await find(session, ctx, trigger_id)
         if change.revision is not None and change.revision != row.revision:
             raise Stale("Somebody else has changed this meanwhile. Look again.", code="trigger_moved")
-        was_on = row.enabled
+        was_on, waiting = row.enabled, _waiting(row)
         flow = await _apply(session, ctx, row, change)
         row.revision += 1
         if change != Change(name=change.name, revision=change.revision):
             row.drift = None  # what the former checks found was about something else
         if was_on:
-            await _switch_on(session, ctx, row)
+            await _switch_on(session, ctx, row, waiting)
         session.add(row)
         await session.flush()
         await _record(session, ctx, row, "trigger_changed", {"revision": row.revision})
@@ -124,7 +124,7 @@ async def switch(ctx: Context, trigger_id: UUID, *, on: bool) -> TriggerView:
         flow = await workflow_versions.find(session, ctx, row.workflow_id)
         if on:
             await _check(session, ctx, row, flow)
-            await _switch_on(session, ctx, row)
+            await _switch_on(session, ctx, row, _waiting(row))
         else:
             row.enabled, row.stopped, row.next_due, row.next_at = False, None, None, None
         session.add(row)
@@ -264,7 +264,25 @@ async def _check_filters(session: AsyncSession, ctx: Context, config: EventConfi
         raise Missing("trigger")
 
 
-async def _switch_on(session: AsyncSession, ctx: Context, row: Trigger) -> None:
+@dataclass(frozen=True)
+class _Waiting:
+    """The times of a schedule that is on, and the first of them that was not dealt with yet."""
+
+    cron: str
+    zone: str
+    due: datetime
+
+
+def _waiting(row: Trigger) -> _Waiting | None:
+    config = stored_config(row.config, row.kind)
+    if not isinstance(config, ScheduleConfig) or not row.enabled or row.next_due is None:
+        return None
+    return _Waiting(config.cron, config.zone, row.next_due)
+
+
+async def _switch_on(session: AsyncSession, ctx: Context, row: Trigger, waiting: _Waiting | None = None) -> None:
+    """``waiting``, of a schedule that was on already: where its times are the same, what has come of them starts all
+    the same."""
     ctx.require(permission_for(row.mode))
     if ctx.actor.account_id is None:
         message = "Only a person can switch a trigger on: its runs start in their name."
@@ -276,7 +294,8 @@ async def _switch_on(session: AsyncSession, ctx: Context, row: Trigger) -> None:
     config = stored_config(row.config, row.kind)
     if isinstance(config, ScheduleConfig):
         schedule = parse_schedule(config.cron, config.zone, now=now, jitter_s=config.jitter_s)
-        begun = first_turn(schedule, config.pace(row.id), now)
+        goes_on = waiting is not None and (waiting.cron, waiting.zone) == (config.cron, config.zone)
+        begun = first_turn(schedule, config.pace(row.id), now, waiting.due if waiting and goes_on else None)
         row.next_due, row.next_at = begun.next_due, begun.next_at
 
 
