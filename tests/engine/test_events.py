@@ -284,6 +284,10 @@ async def test_drift_is_told_once_when_it_comes_and_once_when_it_goes(web, m365:
 
     renamed = await triggers.update(tenant.engineer, watch, Change(name=f"Renamed {again.name}"))
     assert renamed.drift == again.drift
+    moved = await triggers.update(
+        tenant.engineer, watch, Change(config={**again.config, "priority": "low", "catch_up": "skip"}, mode="plan")
+    )
+    assert moved.drift == again.drift, "it looks at the same, at other times"
     await do(m365, "m365.user.disable")
     assert (await check(tenant, watch)).drift.state == "clear"
     assert await told(tenant) == ["drift_found", "drift_cleared"]

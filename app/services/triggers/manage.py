@@ -102,10 +102,10 @@ async def update(ctx: Context, trigger_id: UUID, change: Change) -> TriggerView:
         row = await find(session, ctx, trigger_id)
         if change.revision is not None and change.revision != row.revision:
             raise Stale("Somebody else has changed this meanwhile. Look again.", code="trigger_moved")
-        was_on, waiting = row.enabled, _waiting(row)
+        was_on, waiting, watched = row.enabled, _waiting(row), _watched(row)
         flow = await _apply(session, ctx, row, change)
         row.revision += 1
-        if change != Change(name=change.name, revision=change.revision):
+        if _watched(row) != watched:
             row.drift = None  # what the former checks found was about something else
         if was_on:
             await _switch_on(session, ctx, row, waiting)
@@ -262,6 +262,11 @@ async def _check_filters(session: AsyncSession, ctx: Context, config: EventConfi
         await workflow_versions.find(session, ctx, config.workflow)
     if config.trigger is not None and await session.get(Trigger, (ctx.client_id, config.trigger)) is None:
         raise Missing("trigger")
+
+
+def _watched(row: Trigger) -> tuple[Any, ...]:
+    """What the checks of a watch look at."""
+    return row.watch, row.workflow_id, row.version, row.mode, row.inputs
 
 
 @dataclass(frozen=True)
