@@ -24,6 +24,8 @@ ROUTE = "/c/[client]/waves/[wave]"
 LOOK_AGAIN_AFTER_S = 1.5
 OVER = ("succeeded", "failed", "cancelled")
 Json = dict[str, Any]
+# Reasons that hold a wave until a person lets it go on.
+_HOLDS = ("wave_stopped", "wave_untried", "wave_next", "wave_paused")
 
 COLUMNS = (
     Column("name", "waves.client", kind="main"),
@@ -141,7 +143,7 @@ def _show(state: WaveState, context: Context, view: WaveView) -> None:
     state.can_apply = steers and view.mode == "plan" and view.state in OVER
     state.can_undo = steers and view.mode == "apply" and view.state in OVER
     state.goes_on = view.state not in OVER
-    state.held = view.paused or (view.reason or {}).get("code") in ("wave_stopped", "wave_next", "wave_paused")
+    state.held = view.paused or (view.reason or {}).get("code") in _HOLDS
 
 
 def _target_row(target: waves.TargetView) -> Json:

@@ -36,8 +36,8 @@ async def pause(ctx: Context, wave_id: UUID) -> None:
 
 
 async def resume(ctx: Context, wave_id: UUID) -> None:
-    """Lift the hold that stands: a pause, a stop at too many failures (those seen so far are then accepted), or the
-    question whether the next stage may begin.
+    """Lift the hold that stands: a pause, a stop (at too many failures: those seen so far are then accepted; or because
+    nobody of the canary could be run), or the question whether the next stage may begin.
 
     Raises Stale where nothing holds the wave, where it is over, or asked to stop.
     """
@@ -64,7 +64,8 @@ def _lifted(run: Run, targets: Sequence[WaveTarget]) -> Json:
     # A wave that was stopped by an older version says so in its reason only.
     if run.extra.get("stopped", code == "wave_stopped"):
         failed = sum(target.state in ("failed", "cancelled") for target in targets)
-        return {"stopped": False, "paused": False, "accepted": failed}
+        # Whoever goes on after that has seen who was not run.
+        return {"stopped": False, "paused": False, "accepted": failed, "untried": True}
     if run.extra.get("paused"):
         return {"paused": False}
     if code == "wave_next":

@@ -194,3 +194,20 @@ async def test_a_pause_by_the_clock_is_waited_out(runner: Worker) -> None:
     assert ada.finished_at is not None
     assert bob.started_at is not None
     assert (bob.started_at - ada.finished_at).total_seconds() >= 2.0
+
+
+async def test_a_canary_that_could_not_be_run_lets_nobody_go_first_unseen(runner: Worker) -> None:
+    """Whoever names who goes first wants to see it go well there, before it goes anywhere else."""
+    msp = await msp_with(ada={}, bob=FINE, cleo=FINE)  # what the workflow asks of a client is not there in the first
+    flow = await published(msp, failing_where())
+    asked: Json = {"workflow": flow, "to": msp.slugs, "canary": [msp.slug("ada")], "percents": [50]}
+    wave = await waves.start(msp.me, mode="apply", **asked)
+    view = await reached(msp, wave, "paused", "succeeded", "failed")
+    assert (view.state, view.reason, view.begun) == ("paused", {"code": "wave_untried"}, 1)
+    assert states_of(view) == {"Ada": "not_run", "Bob": "held", "Cleo": "held"}
+    await waves.resume(msp.me, wave)
+    view = await reached(msp, wave, "succeeded", "failed")
+    assert states_of(view) == {"Ada": "not_run", "Bob": "succeeded", "Cleo": "succeeded"}
+    plan = await waves.start(msp.me, mode="plan", **asked)
+    view = await reached(msp, plan, "succeeded", "failed", "paused")
+    assert states_of(view) == {"Ada": "not_run", "Bob": "succeeded", "Cleo": "succeeded"}, "a plan changes nothing"

@@ -20,11 +20,13 @@ class Rules:
 
     ``pause_s`` is the time between the end of a stage and the next one, in seconds; ``manual``: a person lets each
     stage begin. ``stop_at_percent``: the wave stops once more than this share of the runs that ended have failed; a
-    failure in the first stage stops it in any case.
+    failure in the first stage stops it in any case. ``canary``: somebody has said who goes first; where none of them
+    could be run, the wave stops as well, as nothing has been tried.
     """
 
     pause_s: float | Manual = 0.0
     stop_at_percent: float = 20.0
+    canary: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Standing:
     """Where a wave is. ``stages`` holds the state of each client's run, stage by stage; ``begun`` how many stages were
     let go; ``stage_over_at`` when the last of those ended; ``accepted`` the failures that a person has seen and gone on
     from; ``released`` the number of stages that a person let begin; ``stopped`` and ``paused`` what stands until a
-    person lets the wave go on: too many failures, and somebody's wish."""
+    person lets the wave go on: too many failures, and somebody's wish; ``untried``: a person has seen that the first
+    stage tried nothing, and gone on."""
 
     stages: tuple[tuple[str, ...], ...]
     begun: int
@@ -41,6 +44,7 @@ class Standing:
     released: int = 1
     stopped: bool = False
     paused: bool = False
+    untried: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,20 @@ def next_move(rules: Rules, now: Standing, at: datetime) -> Move:
         return Move("look")
     if now.begun == 0:
         return Move("begin")
+    if _tried_nothing(rules, now):
+        return Move("stop")
     if rules.pause_s == "manual":
         return Move("begin") if now.released > now.begun else Move("ask", failed=failed)
     since = (at - now.stage_over_at).total_seconds() if now.stage_over_at else 0.0
     left = float(rules.pause_s) - since
     return Move("wait", seconds=left) if left > 0 else Move("begin")
+
+
+def _tried_nothing(rules: Rules, now: Standing) -> bool:
+    """Whether the canary is over without a single run, and others would be the first to be run."""
+    others = any(state not in OVER for stage in now.stages[1:] for state in stage)
+    nobody = all(state == "not_run" for state in now.stages[0])
+    return rules.canary and now.begun == 1 and nobody and others and not now.untried
 
 
 def _stops(rules: Rules, now: Standing, failed: int, counts: Counter[str]) -> bool:

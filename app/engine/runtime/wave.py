@@ -75,6 +75,8 @@ class WaveWalk:
             released=int(self._extra.get("released_stages", 1)),
             stopped=self._stopped,
             paused=bool(self._extra.get("paused")),
+            # A plan changes nothing, wherever it is made first.
+            untried=self._record.mode == "plan" or bool(self._extra.get("untried")),
         )
         if begun and not over_at and all(one.state in OVER for stage in stages[:begun] for one in stage):
             over_at = self._record.now.isoformat()
@@ -91,7 +93,7 @@ class WaveWalk:
         extra: Json = {"progress": _counted(targets), "stage_over_at": over_at}
         reason: Json = {"code": "wave_paused"}
         if move.kind == "stop":
-            reason = {"code": "wave_stopped", "count": move.failed}
+            reason = {"code": "wave_stopped", "count": move.failed} if move.failed else {"code": "wave_untried"}
             if "stopped" not in self._extra or not self._stopped:
                 # Written once: who resumes while this look is under way must not have it set again.
                 extra["stopped"] = True
@@ -124,7 +126,8 @@ class WaveWalk:
     @property
     def _rules(self) -> Rules:
         found = self._extra["wave"]
-        return Rules(pause_s=found["pause_s"], stop_at_percent=found["stop_at_percent"])
+        canary = bool(found.get("canary"))
+        return Rules(pause_s=found["pause_s"], stop_at_percent=found["stop_at_percent"], canary=canary)
 
     async def _targets(self) -> list[WaveTarget]:
         async with tenant_session(self._record.client_id) as session:
