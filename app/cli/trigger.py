@@ -221,7 +221,10 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         message = f"{file} is not readable JSON: {error}."
         raise Invalid(message, code="not_json", problems=[Problem("not_json", message, field="--config")]) from None
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        message = f"{file} has to be a JSON object."
+        raise Invalid(message, code="not_json", problems=[Problem("not_json", message, field="--config")])
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

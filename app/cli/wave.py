@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -12,6 +12,7 @@ from app.cli.acting import As, Client, context
 from app.cli.common import Json, Mode, emit, run
 from app.cli.starting import inputs_from
 from app.core.context import Context
+from app.core.errors import Invalid, Problem
 
 app = typer.Typer()
 WaveId = Annotated[UUID, typer.Argument(help="The wave's id.")]
@@ -37,6 +38,8 @@ def start(
 ) -> None:
     """Run one workflow over many clients, stage by stage."""
 
+    shares, seconds = _shares(percents), _pause(pause)
+
     async def work(ctx: Context) -> UUID:
         from app.services import waves
 
@@ -48,8 +51,8 @@ def start(
             to=to,
             tags=tag,
             canary=canary,
-            percents=[float(part) for part in percents.split(",") if part.strip()],
-            pause_s="manual" if pause == "manual" else float(pause),
+            percents=shares,
+            pause_s=seconds,
             stop_at_percent=stop_at,
             plan=plan,
             idempotency_key=key or None,
@@ -57,6 +60,24 @@ def start(
         )
 
     _then_show(work, client, as_, json)
+
+
+def _shares(text: str) -> list[float]:
+    """Raises Invalid."""
+    try:
+        return [float(part.strip().removesuffix("%")) for part in text.split(",") if part.strip()]
+    except ValueError:
+        message = f"Shares are numbers with commas between them, as 10,50, not {text!r}."
+        raise Invalid(message, problems=[Problem("bad_percent", message, field="--percents")]) from None
+
+
+def _pause(text: str) -> float | Literal["manual"]:
+    """Raises Invalid."""
+    try:
+        return "manual" if text.strip() == "manual" else float(text)
+    except ValueError:
+        message = f"A pause is a number of seconds, or manual, not {text!r}."
+        raise Invalid(message, problems=[Problem("bad_pause", message, field="--pause")]) from None
 
 
 @app.command("list")

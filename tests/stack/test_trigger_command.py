@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,13 +23,14 @@ class Command:
     """The command, as somebody's token makes it act."""
 
     def __init__(self, web: TestStack, world: World, token: str) -> None:
+        self.group = "trigger"
         self.client = ["--client", world.one.slug]
         self.environment = {**os.environ, **web.environment(), "OPSLOOM_TOKEN": token}
 
     def __call__(self, *words: str) -> tuple[int, Any]:
         """Exit status and what was printed as JSON."""
         done = subprocess.run(
-            [sys.executable, "-m", "app.cli", "trigger", *words, *self.client, "--json"],
+            [sys.executable, "-m", "app.cli", self.group, *words, *self.client, "--json"],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -68,6 +70,24 @@ async def test_a_schedule_from_making_to_removing(command: Command, flow: str) -
     assert command("firings", made["id"])[1][0]["run"] == fired[0][1]["run"]
     assert command("remove", made["id"])[0] == 0
     assert command("show", made["id"])[0] == 1
+
+
+async def test_a_configuration_that_is_no_object_is_not_passed_over(
+    command: Command, flow: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "filter.json"
+    file.write_text('[{"outcomes": ["failed"]}]')
+    status, problem = command("create", "Filtered", "--workflow", flow, "--on", "run_ended", "--config", str(file))
+    assert (status, problem["code"], problem["errors"][0]["field"]) == (1, "not_json", "--config")
+
+
+@pytest.mark.parametrize(("option", "text"), [("--percents", "10,half"), ("--pause", "10m")])
+async def test_a_wave_by_no_number_is_refused_by_its_option(
+    command: Command, world: World, flow: str, option: str, text: str
+) -> None:
+    command.group = "wave"
+    status, problem = command("start", flow, "--to", world.two.slug, option, text)
+    assert (status, [each["field"] for each in problem["errors"]]) == (1, [option])
 
 
 async def test_a_schedule_that_never_comes_and_a_webhooks_secret(command: Command, flow: str) -> None:
