@@ -103,6 +103,53 @@ async def test_steps_of_a_clock_that_was_ahead_go_to_their_month(
     assert await value(superuser, indexes, part) == await value(superuser, indexes, "step_events_default")
 
 
+async def _many(superuser: Connection, company: Company, first: datetime, last: datetime, count: int) -> None:
+    """So many steps of one run at ``first`` and one at ``last``, written while their month had no partition."""
+    for moment, number in ((first, count - 1), (last, 1)):
+        run = await _run_of(superuser, company, moment)
+        await superuser.execute("DELETE FROM step_events WHERE run_id = %s", (run,))
+        await superuser.execute(
+            "INSERT INTO step_events (client_id, run_id, seq, node, kind) SELECT %s, %s, n, 'n', 'k'"
+            " FROM generate_series(1, %s) n",
+            (company.client_id, run, number),
+        )
+
+
+async def test_of_a_month_that_is_too_large_to_be_moved_the_rest_is_made(
+    superuser: Connection, connect: Connect, first: Company
+) -> None:
+    """What stands in the default partition stays until it is archived; what comes has its place."""
+    later = (datetime.now(UTC).replace(day=15) + timedelta(days=30.5 * 13)).replace(day=10, hour=12)
+    until = later + timedelta(days=5)
+    await _many(superuser, first, later, until, 100_001)
+    scheduler, told = await connect("scheduler"), list[str]()
+    scheduler.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
+    part = f"step_events_{later:%Y_%m}"
+    held = "SELECT count(*) FROM step_events"
+    before = await value(superuser, held)
+    assert await doors.maintain_partitions(scheduler, 13) > 0
+    assert [f"{part} is made in part" in text for text in told] == [True]
+    assert await value(superuser, held) == before
+    places = {
+        moment: (await _place(superuser, await _run_of(superuser, first, moment)))[0][0]
+        for moment in (later - timedelta(days=1), later + timedelta(days=1), until + timedelta(seconds=1))
+    }
+    assert list(places.values()) == [f"{part}_head", "step_events_default", part]
+    assert (await prove_rules(superuser)).failures == []
+    assert await doors.maintain_partitions(scheduler, 13) == 0
+    assert len(told) == 1, "it is said once"
+
+
+async def test_a_part_of_a_month_goes_when_the_month_is_empty(superuser: Connection, connect: Connect) -> None:
+    async with superuser.transaction():
+        await superuser.execute(f"SET LOCAL ROLE {roles.OWNER}")
+        for part, first, after in (("_head", "2020-01-01Z", "2020-01-10Z"), ("", "2020-01-20Z", "2020-02-01Z")):
+            bounds = (f"step_events_2020_01{part}", first, after)
+            await superuser.execute("SELECT make_history_month(%s, uuid7_at(%s), uuid7_at(%s))", bounds)
+    scheduler = await connect("scheduler")
+    assert await doors.drop_empty_partitions(scheduler) == 2
+
+
 async def test_a_month_that_cannot_be_made_keeps_no_other_from_it(superuser: Connection, connect: Connect) -> None:
     """Its name is taken by a type, which a table would need for its rows."""
     month = (datetime.now(UTC).replace(day=15) + timedelta(days=30.5 * 15)).replace(day=15)
