@@ -88,8 +88,14 @@ async def start(
     ctx.require("wave.start")
     check_mode(mode)
     urgency = priority_of(ctx, priority)
-    asked = Asked(workflow, mode, inputs or {}, idempotency_key, kind="wave")
     over = {"to": sorted(set(to)), "tags": sorted(set(tags))}
+    details = {**over, "canary": sorted(set(canary)), "percents": [float(share) for share in percents]}
+    details |= {
+        "pause_s": pause_s if pause_s == "manual" else float(pause_s),
+        "stop_at_percent": float(stop_at_percent),
+    }
+    details |= {"version": version, "plan": plan, "priority": priority}
+    asked = Asked(workflow, mode, inputs or {}, idempotency_key, kind="wave", details=details)
     if earlier := await _earlier(ctx, asked, over):
         return earlier
     chosen = await chosen_clients(ctx, to, tags)
@@ -98,7 +104,7 @@ async def start(
     planned = await planned_clients(ctx, plan, chosen, canary) if plan else [one.slug for one in chosen]
     stages = stages_of(planned, canary, percents)
     rules = {"canary": list(canary), "percents": list(percents), "stages": len(stages), "over": over}
-    head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}}
+    head.extra = {"wave": {**rules, "pause_s": pause_s, "stop_at_percent": stop_at_percent}, **asked.kept}
     head.extra["preparing_until"] = until_prepared()
     place = {slug: number for number, stage in enumerate(stages) for slug in stage}
     head.idempotency_key, head.priority = idempotency_key, urgency

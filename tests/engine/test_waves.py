@@ -128,8 +128,11 @@ async def test_one_idempotency_key_is_one_wave(runner: Worker) -> None:
     with pytest.raises(Stale) as other:
         await waves.start(msp.me, **{**asked, "to": [msp.slug("bob")]})
     assert other.value.code == "idempotency_other"
-    with pytest.raises(Stale):
-        await waves.start(msp.me, **{**asked, "mode": "plan"})
+    for otherwise in ({"mode": "plan"}, {"canary": [msp.slug("ada")]}, {"pause_s": "manual"}, {"stop_at_percent": 0}):
+        with pytest.raises(Stale) as other:
+            await waves.start(msp.me, **{**asked, **otherwise})
+        assert other.value.code == "idempotency_other"
+    assert await waves.start(msp.me, **asked, pause_s=0, percents=[10.0, 50.0]) == first, "as it is asked by itself"
 
 
 async def test_a_wave_is_taken_back_client_by_client(runner: Worker) -> None:
