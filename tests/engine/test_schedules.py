@@ -140,6 +140,28 @@ async def test_what_was_missed(web: TestStack, tenant: Tenant, catch_up: str, st
     assert (await triggers.get(tenant.engineer, made.id)).next[0] > minutes_ago(0)
 
 
+async def test_one_after_the_other_each_missed_time_is_made_up_for(web: TestStack, tenant: Tenant, runner) -> None:
+    """As many as are asked for, though none may start while the last one goes on."""
+    last = minutes_ago(10)
+    made = await scheduled(
+        tenant, await flow_of(tenant), f"{last.minute} * * * *", config={"catch_up": "all", "catch_up_limit": 3}
+    )
+    move_due(web, made.id, last - timedelta(hours=4))
+    for number in range(1, 4):
+        assert await fire_schedule(tenant.client_id, made.id) > 0
+        found = await triggers.firings(tenant.engineer, made.id)
+        assert [each.outcome for each in found].count("started") == number
+        assert found[0].run is not None
+        await wait_for(tenant.engineer, found[0].run)
+        with psycopg.connect(web.superuser_dsn, autocommit=True) as link:  # time to look again
+            link.execute("UPDATE triggers SET next_at = now() WHERE id = %s AND next_due < now()", [made.id])
+    started = [each for each in found if each.outcome == "started"]
+    assert [each.due for each in started] == [last - timedelta(hours=hours) for hours in range(3)]
+    (skipped,) = [each for each in found if each.outcome == "skipped"]
+    assert (skipped.why["code"], skipped.why["count"]) == ("missed", 2)
+    assert (await triggers.get(tenant.engineer, made.id)).next[0] > minutes_ago(0)
+
+
 async def test_the_next_start_waits_for_the_last_unless_told_otherwise(web: TestStack, tenant: Tenant) -> None:
     ask = {"id": "ask", "type": "flow.approval", "params": {"title": "Go on?", "roles": ["approver"]}}
     flow = await flow_of(tenant, ask)

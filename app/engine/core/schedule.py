@@ -200,8 +200,13 @@ def _following(schedule: Schedule, after: datetime) -> datetime | None:
     return next(schedule.after(after), None)
 
 
+def is_late(pace: Pace, due: datetime, now: datetime) -> bool:
+    """Whether a time that is due counts as missed."""
+    return now - due - spread(pace.seed, due, pace.jitter_s) > GRACE
+
+
 def _chosen(ripe: list[datetime], pace: Pace, now: datetime) -> list[datetime]:
-    on_time = [at for at in ripe if now - at - spread(pace.seed, at, pace.jitter_s) <= GRACE]
+    on_time = [at for at in ripe if not is_late(pace, at, now)]
     if pace.catch_up == "all":
         late = [at for at in ripe if at not in on_time]
         return late[-pace.limit :] + on_time if pace.limit else on_time

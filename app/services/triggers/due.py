@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,9 +11,11 @@ from app.core.errors import OpsloomError
 from app.core.ids import new_id
 from app.data.models.triggers import Trigger, TriggerFiring
 from app.data.session import tenant_session
-from app.engine.core.schedule import Missed, Turn, parse_schedule, turn
+from app.engine.core.schedule import Missed, Turn, is_late, parse_schedule, turn
 from app.services.triggers.configs import ScheduleConfig
-from app.services.triggers.firing import Cause, database_now, fire, keep, locked, stop
+from app.services.triggers.firing import Cause, database_now, fire, keep, locked, still_running, stop
+
+_NOT_YET = timedelta(seconds=10)
 
 
 async def fire_schedule(client_id: UUID, trigger_id: UUID) -> int:
@@ -31,14 +33,18 @@ async def fire_schedule(client_id: UUID, trigger_id: UUID) -> int:
             await stop(session, trigger, {"code": error.code, "message": error.message})
             return 1
         found_turn = turn(schedule, config.pace(trigger.id), trigger.next_due, now)
-        return await _take(session, trigger, found_turn, now)
+        return await _take(session, trigger, config, found_turn, now)
 
 
-async def _take(session: AsyncSession, trigger: Trigger, what: Turn, now: datetime) -> int:
+async def _take(session: AsyncSession, trigger: Trigger, config: ScheduleConfig, what: Turn, now: datetime) -> int:
     if what.missed:
         await keep(session, trigger, _let_go(trigger, what.missed, now))
-    for at in what.fire:
+    for number, at in enumerate(what.fire):
         if trigger.enabled:
+            if await _waits_its_turn(session, trigger, config, at, now):
+                trigger.next_due, trigger.next_at = at, now + _NOT_YET
+                session.add(trigger)
+                return number + bool(what.missed)
             key = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
             payload = {"event": "schedule", "due": at.isoformat(), "late_s": int((now - at).total_seconds())}
             await fire(session, trigger, Cause(key, payload, due=at))
@@ -48,6 +54,14 @@ async def _take(session: AsyncSession, trigger: Trigger, what: Turn, now: dateti
         if what.next_due is None:
             await stop(session, trigger, {"code": "schedule_over"})
     return len(what.fire) + bool(what.missed)
+
+
+async def _waits_its_turn(
+    session: AsyncSession, trigger: Trigger, config: ScheduleConfig, at: datetime, now: datetime
+) -> bool:
+    """Whether each missed time is to be made up for, and this one cannot be yet, as the run before it goes on."""
+    late = config.catch_up == "all" and is_late(config.pace(trigger.id), at, now)
+    return late and await still_running(session, trigger) is not None
 
 
 def _let_go(trigger: Trigger, missed: Missed, now: datetime) -> TriggerFiring:

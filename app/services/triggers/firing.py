@@ -136,7 +136,7 @@ async def _decide(session: AsyncSession, trigger: Trigger, firing: TriggerFiring
         _refuse(firing, stopped.why)
         await stop(session, trigger, stopped.why)
         return
-    going = await _still_running(session, trigger)
+    going = await still_running(session, trigger)
     if going is not None:
         firing.outcome, firing.why = "skipped", {"code": "still_running", "run": str(going)}
         return
@@ -198,7 +198,7 @@ async def _start(
         return found
 
 
-async def _still_running(session: AsyncSession, trigger: Trigger) -> UUID | None:
+async def still_running(session: AsyncSession, trigger: Trigger) -> UUID | None:
     """A run of this trigger that is not over, where it is not to start another beside it."""
     if stored_config(trigger.config, trigger.kind).overlap == "allow":
         return None
