@@ -201,6 +201,22 @@ class NewRun(Body):
     rows: list[Json] | None = Field(default=None, max_length=10_000, description="One run for each, as one batch.")
     skip_invalid: bool = False
 
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> NewRun:
+        """What a table cannot have is refused: whoever names it counts on it."""
+        if self.rows is None:
+            return self
+        wrong = {
+            "inputs": self.inputs and "Each row of a table is the inputs of its run: leave inputs out.",
+            "only_node": self.only_node and "A single step is tried with one set of inputs, not with a table.",
+            "plan": self.plan and self.rows and "The plan of a table has its rows: leave rows empty.",
+            "mode": self.plan and not self.rows and self.mode == "plan" and "It is planned already: the mode is apply.",
+        }
+        problems = [Problem("not_with_rows", said, field=name) for name, said in wrong.items() if isinstance(said, str)]
+        if problems:
+            raise Invalid("What was sent is wrong.", problems=problems)
+        return self
+
 
 class NewWave(Body):
     """A wave: one workflow over the clients in ``to`` (short names) and those tagged with one of ``tags``.

@@ -34,8 +34,20 @@ class Start:
 
 async def begin_and_wait(ctx: Context, asked: Start, seconds: float) -> RunView:
     """Start it; the run when it has ended or waits for a person, or as it is after ``seconds``."""
+    _require_one_thing(asked)
     run_id = await (_batch(ctx, asked) if asked.table else _one(ctx, asked))
     return await settled(ctx, run_id, seconds)
+
+
+def _require_one_thing(asked: Start) -> None:
+    """Raise Invalid for what a table cannot have: whoever names it counts on it."""
+    wrong = {
+        "--input": asked.table and asked.inputs and "Each row of a table is the inputs of its run: leave --input out.",
+        "--plan": asked.table and asked.plan and "The plan of a table has its rows: leave --inputs-csv out.",
+    }
+    problems = [Problem("not_with_rows", said, field=name) for name, said in wrong.items() if isinstance(said, str)]
+    if problems:
+        raise Invalid(problems[0].message, problems=problems)
 
 
 async def inputs_from(ctx: Context, workflow: str, version: int | None, texts: list[str]) -> dict[str, Any]:
@@ -65,13 +77,10 @@ async def _batch(ctx: Context, asked: Start) -> UUID:
     except OSError as error:
         message = f"{asked.table} cannot be read: {error.strerror}."
         raise Invalid(message, problems=[Problem("unreadable", message, field="--inputs-csv")]) from None
-    rows = read_table(data)
-    if asked.plan:
-        return await runs.start_planned(ctx, workflow=asked.workflow, plan=asked.plan, rows=rows)
     return await runs.start_batch(
         ctx,
         workflow=asked.workflow,
-        rows=rows,
+        rows=read_table(data),
         mode=asked.mode,
         skip_invalid=asked.skip_invalid,
         version=asked.version,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
-from app.core.errors import Invalid, Problem, Stale
+from app.core.errors import Stale
 from app.core.ids import new_id
 from app.data.models.runs import Run
 from app.data.repositories.runs import NewRun, add_rows_of
@@ -25,14 +24,9 @@ from app.services.starts import start
 Json = dict[str, Any]
 
 
-async def start_planned(
-    ctx: Context, *, workflow: UUID | str, plan: UUID, rows: Sequence[Json] | None = None, **asked: Any
-) -> UUID:
+async def start_planned(ctx: Context, *, workflow: UUID | str, plan: UUID, **asked: Any) -> UUID:
     """Start what the run ``plan`` has planned, be it one run or a table, and give its id. ``asked`` and what is raised
-    are those of :func:`app.services.starts.start`; raises Invalid for ``rows``, which the plan of a table has."""
-    if rows:
-        message = "A plan is carried out with the rows that it was made of. Give none, or plan this table."
-        raise Invalid(message, code="plan_has_rows", problems=[Problem("plan_has_rows", message, field="rows")])
+    are those of :func:`app.services.starts.start`; a table has its inputs already."""
     async with tenant_session(ctx) as session:
         flow = await workflow_versions.find(session, ctx, workflow)
         planned = await session.get(Run, (ctx.client_id, plan))

@@ -189,7 +189,7 @@ def test_a_planned_table_is_carried_out_by_naming_its_plan(terminal: Terminal, i
     assert (status, plan["state"], plan["row_states"]) == (DONE, "succeeded", {"succeeded": 11})
     named = ("--plan", plan["id"], "--mode", "apply")
     status, refused = terminal.ask("workflow", "run", imported, *named, *table)
-    assert (status, refused["code"]) == (FAILED, "plan_has_rows")
+    assert (status, refused["errors"][0]["field"]) == (FAILED, "--plan")
     status, batch = terminal.ask("workflow", "run", imported, *named)
     assert (status, batch["kind"], batch["seal"]) == (WAITS, "batch", plan["seal"])
     assert [row["label"] for row in batch["runs"]] == [row["label"] for row in plan["runs"]]

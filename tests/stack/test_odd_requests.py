@@ -120,6 +120,26 @@ async def test_a_wave_by_no_number_is_refused(world: World, http, headers, flow:
     assert [name.split(".")[0] for name in fields_of(answer, "param_invalid") if name][:1] == [field]
 
 
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"rows": [{"word": "x"}], "plan": "plan"}, "plan"),
+        ({"rows": [{"word": "x"}], "inputs": {"word": "y"}}, "inputs"),
+        ({"rows": [{"word": "x"}], "only_node": "a"}, "only_node"),
+        ({"rows": [], "plan": "plan", "mode": "plan"}, "mode"),
+    ],
+)
+async def test_what_a_table_cannot_have_is_not_passed_over(
+    world: World, http, headers, flow: UUID, more: Json, field: str
+) -> None:
+    """A plan that is not kept to, or a whole run in the place of one step, is not what was asked for."""
+    body = {"workflow": str(flow), "mode": "apply", **more}
+    if "plan" in more:
+        body["plan"] = str(new_id())
+    answer = await http.post(f"/api/v1/clients/{world.one.slug}/runs", headers=headers, json=body)
+    assert fields_of(answer, "not_with_rows") == [field]
+
+
 async def test_a_number_that_no_version_has(world: World, http, headers, flow: UUID) -> None:
     base = f"/api/v1/clients/{world.one.slug}"
     most = 10**12

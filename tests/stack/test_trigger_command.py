@@ -90,6 +90,17 @@ async def test_a_wave_by_no_number_is_refused_by_its_option(
     assert (status, [each["field"] for each in problem["errors"]]) == (1, [option])
 
 
+@pytest.mark.parametrize(("option", "value"), [("--plan", "01a22d7e-701c-752e-9b3c-944e8c33e642"), ("--input", "n=1")])
+async def test_what_a_table_cannot_have_is_not_passed_over(
+    command: Command, flow: str, tmp_path: Path, option: str, value: str
+) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("n\n1\n")
+    command.group = "workflow"
+    status, problem = command("run", flow, "--inputs-csv", str(file), option, value)
+    assert (status, [each["field"] for each in problem["errors"]]) == (1, [option])
+
+
 async def test_a_schedule_that_never_comes_and_a_webhooks_secret(command: Command, flow: str) -> None:
     status, problem = command("preview", "0 0 30 2 *")
     assert (status, problem["code"], problem["errors"][0]["field"]) == (1, "cron_never", "cron")

@@ -105,7 +105,7 @@ async def start(
 
 async def _started(ctx: Context, body: NewRun) -> UUID:
     if body.plan:
-        return await runs.start_planned(ctx, workflow=body.workflow, plan=body.plan, rows=body.rows, **_asked(body))
+        return await runs.start_planned(ctx, workflow=body.workflow, plan=body.plan, **_asked(body))
     if body.rows is not None:
         return await runs.start_batch(
             ctx,
