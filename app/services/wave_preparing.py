@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, Stale
+from app.core.logging import get_logger
 from app.data.models.runs import Run, WaveTarget
 from app.data.models.workflows import WorkflowVersion
 from app.data.repositories import audit
+from app.data.retry import constraint
 from app.data.session import tenant_session
 from app.engine.core.document import Document, parse_document
 from app.engine.runtime import wave_runs
@@ -24,9 +27,11 @@ from app.services.hands import hands
 from app.services.run_rules import priority_name, priority_of, slots_of
 from app.services.start_documents import plan_to_follow
 
+log = get_logger(__name__)
 Json = dict[str, Any]
 # A start of which nothing is heard for so long is taken for dead, and the wave goes on with the clients it prepared.
 PREPARED_WITHIN = timedelta(minutes=2)
+_NAME_CONSTRAINT = "workflows_name"
 
 
 async def prepare_all(
@@ -69,10 +74,16 @@ async def _prepare(ctx: Context, head: Run, client: ClientView, origin: Workflow
         return
     try:
         planned = await _planned_run(ctx, plan, client) if plan else None
-        await _hold(ctx, head, client, origin, planned, row.target_run)
+        await _hold_patiently(ctx, head, client, origin, planned, row.target_run)
     except (Invalid, Stale, Missing, Forbidden) as error:
         reason = {"code": error.code, "message": error.message, "problems": _told(error)}
         await _settle(ctx, row, "not_run", reason)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        # A fault in one client's data keeps nobody else from being prepared.
+        log.exception("wave.not_prepared", client_id=str(client.id), error=type(error).__name__)
+        await _settle(ctx, row, "not_run", {"code": "not_prepared"})
     else:
         if not await _settle(ctx, row, "held", None):
             await wave_runs.stop(client.id, row.target_run)
@@ -93,6 +104,21 @@ async def _planned_run(ctx: Context, plan: UUID, client: ClientView) -> UUID:
     if target is None or target.target_run is None or target.state != "succeeded":
         raise Stale("This client has no usable plan in that wave.", code="plan_unusable")
     return target.target_run
+
+
+async def _hold_patiently(
+    ctx: Context, head: Run, client: ClientView, origin: WorkflowVersion, planned: UUID | None, run_id: UUID
+) -> None:
+    """Another wave may bring the client its first copy at the same moment: whoever is second looks again, and finds
+    it."""
+    for tries_left in (2, 1, 0):
+        try:
+            await _hold(ctx, head, client, origin, planned, run_id)
+        except IntegrityError as error:
+            if constraint(error) != _NAME_CONSTRAINT or not tries_left:
+                raise
+        else:
+            return
 
 
 async def _hold(

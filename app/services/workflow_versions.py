@@ -120,6 +120,15 @@ async def ensure_version(
     return version
 
 
+async def _free_title(session: AsyncSession, ctx: Context, name: str, other: str) -> str:
+    """``name``, or where the client has a workflow of that name, ``other``, numbered where need be."""
+    title, number = name, 1
+    while await by_name(session, ctx, title):
+        title = other if number == 1 else f"{other} {number}"
+        number += 1
+    return title
+
+
 async def adopt(
     session: AsyncSession, ctx: Context, *, name: str, document: Document, author: UUID | None, origin: Json
 ) -> WorkflowVersion:
@@ -131,8 +140,7 @@ async def adopt(
     query = select(Workflow).where(Workflow.client_id == ctx.client_id, col(Workflow.origin).contains(key))
     flow = (await session.exec(query.with_for_update())).first()
     if flow is None:
-        taken = await by_name(session, ctx, name)
-        title = f"{name} ({origin['slug']})" if taken else name
+        title = await _free_title(session, ctx, name, f"{name} ({origin['slug']})")
         made_by = ctx.actor.account_id
         flow = Workflow(client_id=ctx.client_id, id=new_id(), name=title, origin=origin, created_by=made_by)
         flow.draft, flow.draft_revision, flow.draft_at = document.as_json(), 1, utcnow()

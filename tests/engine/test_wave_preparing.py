@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from app.core.errors import Stale
-from app.services import runs, wave_preparing, waves
+from app.core.ids import new_id
+from app.services import runs, wave_preparing, waves, workflows
 from app.services.clients import ClientView
 from tests.engine.kit import Worker
 from tests.engine.waves import FINE, Msp, failing_where, msp_with, published, reached, states_of, until
@@ -173,3 +174,45 @@ async def test_whoever_prepares_for_long_is_not_taken_for_dead(web: TestStack, r
     assert left > 60
     gate.go.set()
     await reached(msp, wave, "succeeded")
+
+
+async def test_two_waves_at_once_that_bring_a_client_its_first_copy(web: TestStack, runner: Worker) -> None:
+    """Each looks for a copy, finds none, and would make it."""
+    msp = await msp_with(ada=FINE, bob=FINE, cyd=FINE)
+    for _ in range(5):
+        flow = await published(msp, failing_where(f"Wave {new_id().hex[-8:]}"))
+        asked: Json = {"workflow": flow, "mode": "plan", "to": msp.slugs}
+        started = await asyncio.gather(*(waves.start(msp.me, **asked) for _ in range(3)))
+        for wave in started:
+            view = await reached(msp, wave, "succeeded", "failed")
+            assert set(states_of(view).values()) == {"succeeded"}
+
+
+async def test_a_copy_whose_names_are_taken_gets_another(web: TestStack, runner: Worker) -> None:
+    msp = await msp_with(ada=FINE)
+    flow = await published(msp, failing_where("Same"))
+    for name in ("Same", f"Same ({msp.me.client_slug})"):
+        await workflows.import_document(msp.own["ada"], document=failing_where(name))
+    wave = await waves.start(msp.me, workflow=flow, mode="plan", to=msp.slugs)
+    view = await reached(msp, wave, "succeeded", "failed")
+    assert states_of(view) == {"Ada": "succeeded"}
+    names = {row.name for row in await workflows.list_workflows(msp.own["ada"])}
+    assert names == {"Same", f"Same ({msp.me.client_slug})", f"Same ({msp.me.client_slug}) 2"}
+
+
+async def test_a_fault_in_one_clients_data_keeps_nobody_else_from_being_run(web: TestStack, runner: Worker) -> None:
+    msp = await msp_with(ada=FINE, bob=FINE, cyd=FINE)
+    flow = await published(msp, failing_where())
+    with psycopg.connect(web.superuser_dsn, autocommit=True) as link:
+        link.execute("CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken'; END $$")
+        link.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON runs FOR EACH ROW"
+            f" WHEN (NEW.client_id = '{msp.own['bob'].client_id}') EXECUTE FUNCTION broken()"
+        )
+        try:
+            wave = await waves.start(msp.me, workflow=flow, mode="apply", to=msp.slugs, percents=[])
+        finally:
+            link.execute("DROP FUNCTION broken() CASCADE")
+    view = await reached(msp, wave, "succeeded", "failed")
+    assert states_of(view) == {"Ada": "succeeded", "Bob": "not_run", "Cyd": "succeeded"}
+    assert [target.reason for target in view.targets if target.name == "Bob"] == [{"code": "not_prepared"}]
