@@ -10,11 +10,10 @@ from typing import Any
 
 from jsonschema import FormatChecker
 from jsonschema.exceptions import ValidationError
-from referencing import Registry
 
 from app.core.errors import Invalid, Problem
 from app.engine.core.inputs import inputs_excess
-from app.engine.core.schema_check import Endless, bounded_errors, validator_of
+from app.engine.core.schema_check import Unusable, bounded_errors, validator_of
 
 Json = dict[str, Any]
 
@@ -39,8 +38,7 @@ class Checker:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
         closed = {**schema, "additionalProperties": False}
-        # An empty registry: a schema that a person wrote must not make the server fetch what its references name.
-        self._validator = validator_of(closed, registry=Registry(), format_checker=FormatChecker())
+        self._validator = validator_of(closed, format_checker=FormatChecker())
 
     def check(self, inputs: Mapping[str, Any], *, row: int | None = None) -> list[Problem]:
         """What is wrong with ``inputs``, each with the field's name (and the row's number)."""
@@ -48,8 +46,8 @@ class Checker:
             return [replace(beyond, row=row)]
         try:
             errors = list(bounded_errors(self._validator, dict(inputs)))
-        except Endless as endless:
-            return [Problem("schema_endless", str(endless), row=row)]
+        except Unusable as unusable:
+            return [Problem(unusable.code, str(unusable), row=row)]
         found = sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
         return [problem for error in found for problem in _problems(error, row)]
 

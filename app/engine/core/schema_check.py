@@ -3,6 +3,9 @@
 Patterns are matched by RE2 (through CEL), which takes time linear in the text whatever the pattern is: patterns come
 from workflow documents, and Python's own engine can be made to run for years. So can schemas whose references double at
 each step, and lists whose entries are compared each with each: what a check costs is bounded.
+
+A schema refers to its own parts and to nothing else. The library would fetch what any other reference names, from this
+machine and its network.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from cel_expr_python import cel  # type: ignore[import-untyped, unused-ignore]
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped, unused-ignore]
@@ -21,6 +25,8 @@ from jsonschema.exceptions import (  # type: ignore[import-untyped, unused-ignor
     best_match,
 )
 from jsonschema.validators import extend  # type: ignore[import-untyped, unused-ignore]
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from app.core.errors import Problem
 from app.engine.core.shapes import shape
@@ -41,30 +47,50 @@ def value_problems(value: Any, schema: Schema, root: Schema, field: str, node: s
             found.extend(_problems(error, schema, root, field, node))
             if len(found) >= MAX_PROBLEMS:
                 break
-    except Endless as endless:
-        found.append(Problem("schema_endless", str(endless), field=field, node=node))
+    except Unusable as unusable:
+        found.append(Problem(unusable.code, str(unusable), field=field, node=node))
     return found
 
 
-class Endless(Exception):
+class Unusable(Exception):
+    """No value can be checked against this schema."""
+
+    code = "schema_unusable"
+
+
+class Endless(Unusable):
     """A schema refers to itself too often for a value to be checked."""
+
+    code = "schema_endless"
 
     def __init__(self) -> None:
         super().__init__("The schema refers to itself too often for this to be checked. Make it flatter.")
 
 
+class Elsewhere(Unusable):
+    """A schema refers to something that is not in it."""
+
+    code = "schema_elsewhere"
+
+    def __init__(self) -> None:
+        super().__init__("The schema refers to something that is not in it. Put it under $defs.")
+
+
 def validator_of(schema: Schema, **more: Any) -> Any:
-    """A validator of ``schema`` whose cost is bounded, for :func:`bounded_errors`."""
-    return _Validator(schema, **more)
+    """A validator of ``schema`` whose cost is bounded, for :func:`bounded_errors`. It fetches nothing."""
+    return _Validator(schema, registry=Registry(), **more)
 
 
 def bounded_errors(validator: Any, value: Any) -> Iterator[ValidationError]:
-    """What the validator finds wrong with ``value``. Raises Endless where the schema leads round and round."""
+    """What the validator finds wrong with ``value``. Raises Endless where the schema leads round and round, Elsewhere
+    where it leads out of itself."""
     token = _left.set([MAX_REFERENCES])
     try:
         yield from list(validator.iter_errors(value))
     except RecursionError:
         raise Endless from None
+    except Unresolvable:
+        raise Elsewhere from None
     finally:
         _left.reset(token)
 
@@ -80,9 +106,7 @@ def schema_problem(schema: Any) -> tuple[str, str] | None:
             return f"a pattern may be at most {MAX_PATTERN} characters long", ".".join(path)
         if not _compiles(pattern):
             return f"the pattern {pattern!r} is not a regular expression of the RE2 kind", ".".join(path)
-    if path := _names_by_pattern(schema, ()):
-        return "patternProperties is not understood here: name the properties", ".".join(path)
-    return None
+    return _strange(schema)
 
 
 def _problems(error: ValidationError, schema: Schema, root: Schema, field: str, node: str | None) -> Iterator[Problem]:
@@ -156,7 +180,7 @@ def _validator(schema: Schema, root: Schema) -> Any:
         if len(_validators) > _KEEP:
             _validators.clear()
         combined = dict(schema) if schema is root else {**schema, "$defs": root.get("$defs") or {}}
-        validator = _Validator(combined, format_checker=_formats())
+        validator = validator_of(combined, format_checker=_formats())
         kept = _validators[key] = (schema, root, validator)
     return kept[2]
 
@@ -241,13 +265,41 @@ def _compiles(pattern: str) -> bool:
 
 _NAMES = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 _VALUES = frozenset({"const", "default", "enum", "examples"})
+_REFERENCES = frozenset({"$ref", "$dynamicRef"})
 
 
-def _names_by_pattern(schema: Any, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a schema tells properties by a pattern of their names, which only Python's own engine would match."""
+def _strange(schema: Any) -> tuple[str, str] | None:
+    """What of ``schema`` is not understood here, and where: properties told by a pattern of their names, which only
+    Python's own engine would match, and references that lead out of it or nowhere.
+
+    A reference makes a schema of whatever it leads to, also of an example or a list of names; so each is followed.
+    """
+    seen: set[int] = set()
+    ahead: list[tuple[tuple[str, ...], Any]] = [((), schema)]
+    while ahead:
+        for path, part in _parts(*ahead.pop(), seen):
+            if "patternProperties" in part:
+                at = ".".join((*path, "patternProperties"))
+                return "patternProperties is not understood here: name the properties", at
+            if path and "$id" in part:
+                # References below it would mean places in it, and not in the whole.
+                return "$id is not understood inside a schema", ".".join((*path, "$id"))
+            for word in _REFERENCES & part.keys():
+                try:
+                    ahead.append(((*path, word), _led_to(schema, part[word])))
+                except LookupError:
+                    message = f"{part[word]!r} is no place in this schema, such as #/$defs/name"
+                    return message, ".".join((*path, word))
+    return None
+
+
+def _parts(path: tuple[str, ...], schema: Any, seen: set[int]) -> Iterator[tuple[tuple[str, ...], Schema]]:
+    """``schema`` and all schemas in it that were not ``seen``, each with its path."""
     if isinstance(schema, Mapping):
-        if "patternProperties" in schema:
-            return (*path, "patternProperties")
+        if id(schema) in seen:
+            return
+        seen.add(id(schema))
+        yield path, schema
         inner = [((*path, str(key)), value) for key, value in schema.items() if key not in _VALUES | _NAMES]
         for key in _NAMES & schema.keys():
             named = schema[key] if isinstance(schema[key], Mapping) else {}
@@ -255,8 +307,25 @@ def _names_by_pattern(schema: Any, path: tuple[str, ...]) -> tuple[str, ...]:
     elif isinstance(schema, list | tuple):
         inner = [((*path, str(place)), value) for place, value in enumerate(schema)]
     else:
-        return ()
-    return next((found for at, value in inner if (found := _names_by_pattern(value, at))), ())
+        return
+    for at, value in inner:
+        yield from _parts(at, value, seen)
+
+
+def _led_to(root: Any, reference: Any) -> Any:
+    """The part of ``root`` at a JSON pointer such as ``#/$defs/name``. Raises LookupError where there is none."""
+    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+        raise LookupError(reference)
+    found = root
+    for name in unquote(reference[1:]).split("/")[1:]:
+        plain = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list | tuple) and plain.isascii() and plain.isdigit():
+            found = found[int(plain)]
+        elif isinstance(found, Mapping):
+            found = found[plain]
+        else:
+            raise LookupError(reference)
+    return found
 
 
 def _patterns(schema: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

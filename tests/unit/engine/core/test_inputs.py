@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
 import pytest
 
 from app.engine.core.inputs import check_inputs, inputs_from_texts
-from app.engine.core.schema_check import schema_problem
+from app.engine.core.schema_check import schema_problem, value_problems
 
 SCHEMA = {
     "type": "object",
@@ -177,3 +181,71 @@ def test_properties_named_by_a_pattern_are_not_understood():
         "properties.m.patternProperties",
     )
     assert schema_problem({"type": "object", "properties": {"patternProperties": {"type": "string"}}}) is None
+
+
+_SLOW = {"type": "object", "patternProperties": {"^(a+)+$": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"m": {"$ref": "#/examples/0"}}, "examples": [_SLOW]},
+        {"properties": {"m": {"$ref": "#/default/m"}}, "default": {"m": {"properties": {"n": _SLOW}}}},
+        {"properties": {"m": {"$dynamicRef": "#/%65num/0"}}, "enum": [{"allOf": [_SLOW]}]},
+        # The names of properties, read as a schema.
+        {"properties": {"m": {"$ref": "#/properties"}, "patternProperties": {"^(a+)+$": {}}}},
+        # A reference that means another place for the library, which starts again at the inner $id.
+        {"properties": {"m": {"$id": "x", "properties": {"n": {"$ref": "#/examples/0"}}, "examples": [_SLOW]}},
+         "examples": [{}]},
+    ],
+    ids=["an example", "a default", "an entry of a list", "names", "another root"],
+)  # fmt: skip
+def test_no_reference_leads_to_properties_named_by_a_pattern(schema):
+    found = schema_problem({"type": "object", **schema})
+    assert found is not None
+    assert "not understood" in found[0]
+
+
+def test_a_schema_refers_to_its_own_parts():
+    """Also round and round; how often that is followed is bounded."""
+    person = {"type": "object", "properties": {"boss": {"$ref": "#/$defs/a~1b"}, "self": {"$ref": "#"}}}
+    schema = {"type": "object", "properties": {"m": {"$ref": "#/$defs/a~1b"}}, "$defs": {"a/b": person}}
+    assert schema_problem({"$id": "https://example.com/s", **schema}) is None
+    assert [p.field for p in check_inputs(schema, {"m": {"boss": {"boss": 1}}})[1]] == ["inputs.m.boss.boss"]
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server on this machine that has a schema for everybody, and what it was asked for."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"type": "integer"}')
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", paths
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("reference", ["{}/inside", "file:///etc/hostname", "inside", "#/nowhere", "#nowhere", "#/0"])
+@pytest.mark.parametrize("word", ["$ref", "$dynamicRef"])
+def test_nothing_is_fetched_for_a_schema(asked: tuple[str, list[str]], word: str, reference: str):
+    """Whoever writes a schema would have the server ask addresses of its own network, or read its files."""
+    address, paths = asked
+    schema = {"type": "object", "$id": f"{address}/", "properties": {"m": {word: reference.format(address)}}}
+    found = schema_problem(schema)
+    assert found is not None
+    assert found[1] == f"properties.m.{word}"
+    # Nor where one was stored before such schemas were refused.
+    assert [problem.code for problem in value_problems({"m": "x"}, schema, schema, "payload")] == ["schema_elsewhere"]
+    assert paths == []
