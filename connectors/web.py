@@ -54,12 +54,17 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, in the encoding that it names."""
+        """The body as text, in the encoding that it names; in UTF-8 where that is none, or none for whole texts."""
         _, _, charset = self.headers.get("content-type", "").partition("charset=")
         try:
-            return self.body.decode(charset.split(";")[0].strip(" \"'") or "utf-8", "replace")
-        except LookupError:
+            return sound(self.body.decode(charset.split(";")[0].strip(" \"'") or "utf-8", "replace"))
+        except (LookupError, ValueError):
             return self.body.decode("utf-8", "replace")
+
+
+def sound(text: str) -> str:
+    """``text`` without halves of letters (unpaired surrogates), which no text that is sent on can hold."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def url_of(text: str, name: str) -> httpx.URL:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from app.core import canonical
 from app.core.logging import redact
+from app.core.storable import storable_text
 
 FORMAT = "opsloom-audit@1"
 GENESIS = bytes(32)
@@ -101,17 +102,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) and abs(value) <= _LARGEST_EXACT else str(value)
     if isinstance(value, Mapping):
-        return {_text(str(key)): _plain(item) for key, item in value.items()}
+        return {storable_text(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, _LISTS):
         return [_plain(item) for item in value]
-    return timestamp(value) if isinstance(value, datetime) else _text(str(value))
-
-
-def _text(value: str) -> str:
-    """PostgreSQL stores neither NUL nor half a surrogate pair."""
-    if value.isascii() and "\0" not in value:
-        return value
-    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return timestamp(value) if isinstance(value, datetime) else storable_text(str(value))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,11 @@ def is_storable(text: str) -> bool:
 
 def storable_text(text: str) -> str:
     """``text`` as it can be kept."""
-    return text if is_storable(text) else _UNSTORABLE.sub(_STAND_IN, text)
+    if is_storable(text):
+        return text
+    # A pair of halves is one letter: UTF-16 puts it together, and shows a half that is left over as the stand-in.
+    whole = text.replace("\0", _STAND_IN).encode("utf-16-le", "surrogatepass")
+    return whole.decode("utf-16-le", "replace")
 
 
 def storable(value: Any) -> Any:

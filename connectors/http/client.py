@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import perf_counter
-from urllib.parse import quote, quote_plus
+from typing import Any
 from uuid import UUID
 
 import httpcore
@@ -14,6 +14,7 @@ import httpx
 
 from connectors.base import Attempt, Environment
 from connectors.errors import ConnectorError, Rejected, Retryable
+from connectors.hiding import Veil
 from connectors.http.config import HttpConfig
 from connectors.net import AddressRefused, Guard, Resolver, system_resolver
 from connectors.web import Answer, Web, url_of
@@ -23,7 +24,6 @@ REDIRECTS = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 5
 # An attempt with less time left is not begun.
 LEAST_S = 2.0
-HIDDEN = "[secret]"
 
 
 class HttpClient:
@@ -42,6 +42,7 @@ class HttpClient:
         self.read_only = config.read_only
         self.probe, self.probe_named = config.probe_address, bool(config.probe)
         self._config, self._allowed = config, config.allowed
+        self._veil = Veil(config.secret.get_secret_value(), *([self._basic()] if config.sign_in == "basic" else []))
         self._now = environment.now or (lambda: datetime.now(UTC))
         self._observe = environment.observe
         self._web = Web(Guard(environment.networks, resolver), environment.endpoints, backend)
@@ -80,7 +81,7 @@ class HttpClient:
             return self.url(str(url.join(location)), {})
         except (httpx.InvalidURL, UnicodeError, Rejected) as error:
             why = error.message if isinstance(error, Rejected) else "It is no web address."
-            message = f"The answer redirects elsewhere. {why}"
+            message = f"The answer redirects elsewhere. {self.hidden(why)}"
             raise AddressRefused(message, code="redirect_refused", field="url") from None
 
     async def write(
@@ -97,9 +98,11 @@ class HttpClient:
 
     def hidden(self, text: str) -> str:
         """``text`` of an answer without our own credential: some servers repeat what they were sent."""
-        for secret in self._secrets():
-            text = text.replace(secret, HIDDEN)
-        return text
+        return self._veil.text(text)
+
+    def hidden_json(self, value: Any) -> Any:
+        """The same of an answer that was read as JSON."""
+        return self._veil.json(value)
 
     async def aclose(self) -> None:
         await self._web.aclose()
@@ -136,15 +139,6 @@ class HttpClient:
     def _basic(self) -> str:
         pair = f"{self._config.username}:{self._config.secret.get_secret_value()}"
         return base64.b64encode(pair.encode()).decode("ascii")
-
-    def _secrets(self) -> list[str]:
-        """The secret in the forms in which it could come back. A short one is in every text and cannot be told."""
-        secret = self._config.secret.get_secret_value()
-        if len(secret) < 4:
-            return [self._basic()] if self._config.sign_in == "basic" and secret else []
-        forms = {secret, quote(secret, safe=""), quote_plus(secret), base64.b64encode(secret.encode()).decode("ascii")}
-        forms |= {self._basic()} if self._config.sign_in == "basic" else set()
-        return sorted(forms, key=len, reverse=True)
 
 
 def _merged(*parts: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
@@ -17,6 +18,7 @@ import aiosmtplib
 
 from connectors.base import Attempt, Environment
 from connectors.errors import AuthFailed, ConnectorError, Retryable
+from connectors.hiding import Veil
 from connectors.mail import errors
 from connectors.mail.config import MailConfig
 from connectors.net import Guard, Resolver, system_resolver
@@ -40,6 +42,7 @@ class MailClient:
         overrides = dict(environment.endpoints)
         self._ca_file = overrides.pop("ca_file", None)  # a host could be called so
         self._override = overrides.get(config.host)
+        self._veil = _veil(config)
         self._now = environment.now or (lambda: datetime.now(UTC))
         self._observe = environment.observe
 
@@ -79,7 +82,7 @@ class MailClient:
             # A server may take its time over a message: only the attempt bounds it.
             await server.data(raw, timeout=left_s)
         except aiosmtplib.SMTPResponseException as error:
-            raise errors.answered(error, "The message was not taken", errors.CONTENT) from None
+            raise errors.answered(error, "The message was not taken", errors.CONTENT, self._veil) from None
         except NETWORK as error:
             raise errors.lost("The message", error, message_id) from None
 
@@ -90,11 +93,11 @@ class MailClient:
             for recipient in recipients:
                 await server.rcpt(recipient)
         except aiosmtplib.SMTPSenderRefused as error:
-            raise errors.answered(error, f"Mail from {self.config.sender}", errors.SENDER) from None
+            raise errors.answered(error, f"Mail from {self.config.sender}", errors.SENDER, self._veil) from None
         except aiosmtplib.SMTPRecipientRefused as error:
-            raise errors.answered(error, f"Mail to {error.recipient}", errors.RECIPIENT) from None
+            raise errors.answered(error, f"Mail to {error.recipient}", errors.RECIPIENT, self._veil) from None
         except NETWORK as error:
-            raise errors.reached(error, self.config.host) from None
+            raise errors.reached(error, self.config.host, self._veil) from None
 
     @contextlib.asynccontextmanager
     async def _session(self, operation: str) -> AsyncIterator[aiosmtplib.SMTP]:
@@ -121,7 +124,7 @@ class MailClient:
             instead = urlsplit(self._override)
             addresses, port = [instead.hostname or ""], instead.port or port
             security = {"smtp": "none", "smtps": "tls"}.get(instead.scheme, security)
-        sock = await _connected(addresses or await self._guard.addresses(host, port), port, host)
+        sock = await self._connected(addresses or await self._guard.addresses(host, port), port)
         server = aiosmtplib.SMTP(
             hostname=host,
             sock=sock,
@@ -134,7 +137,7 @@ class MailClient:
         try:
             await server.connect()
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise errors.reached(error, host) from None
+            raise errors.reached(error, host, self._veil) from None
         try:
             await self._sign_in(server)
         except BaseException:
@@ -142,42 +145,48 @@ class MailClient:
             raise
         return server
 
+    async def _connected(self, addresses: Sequence[str], port: int) -> socket.socket:
+        """A socket connected to exactly one of ``addresses``. Raises Retryable."""
+        loop = asyncio.get_running_loop()
+        failed: Exception | None = None
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    await loop.sock_connect(sock, (address, port))
+                return sock
+            except OSError as error:  # TimeoutError is one
+                sock.close()
+                failed = error
+            except BaseException:
+                sock.close()
+                raise
+        raise errors.reached(failed or OSError("no address"), self.config.host, self._veil)
+
     async def _sign_in(self, server: aiosmtplib.SMTP) -> None:
         if not self.config.username:
             return
         try:
             await server.login(self.config.username, self.config.password.get_secret_value())
         except aiosmtplib.SMTPResponseException as error:
-            found = errors.answered(error, "The sign-in", None)
+            found = errors.answered(error, "The sign-in", None, self._veil)
             raise found if isinstance(found, Retryable) else AuthFailed(found.message, details=found.details) from None
         except NETWORK as error:
-            raise errors.reached(error, self.config.host) from None
+            raise errors.reached(error, self.config.host, self._veil) from None
         except aiosmtplib.SMTPException as error:
-            raise AuthFailed(f"The mail server offers no way to sign in: {error}") from None
+            raise AuthFailed(f"The mail server offers no way to sign in: {self._veil.text(str(error))}") from None
 
     async def aclose(self) -> None:
         """Nothing is kept open."""
 
 
-async def _connected(addresses: Sequence[str], port: int, host: str) -> socket.socket:
-    """A socket connected to exactly one of ``addresses``. Raises Retryable."""
-    loop = asyncio.get_running_loop()
-    failed: Exception | None = None
-    for address in addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await loop.sock_connect(sock, (address, port))
-            return sock
-        except OSError as error:  # TimeoutError is one
-            sock.close()
-            failed = error
-        except BaseException:
-            sock.close()
-            raise
-    raise errors.reached(failed or OSError("no address"), host)
+def _veil(config: MailConfig) -> Veil:
+    """Over the password, also as AUTH PLAIN sends it."""
+    password = config.password.get_secret_value()
+    plain = f"\0{config.username}\0{password}".encode("utf-8", "replace")
+    return Veil(password, base64.b64encode(plain).decode("ascii"))
 
 
 async def _leave(server: aiosmtplib.SMTP) -> None:

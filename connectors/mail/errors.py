@@ -7,6 +7,7 @@ import ssl
 import aiosmtplib
 
 from connectors.errors import AuthFailed, ConnectorError, OutcomeUnknown, Rejected, Retryable, Throttled
+from connectors.hiding import Veil
 
 # A server that says "later" (greylisting, a full queue) seldom means seconds.
 LATER_S = 60.0
@@ -15,7 +16,7 @@ SIGN_IN = (530, 534, 535, 538)
 SENDER, RECIPIENT, CONTENT = "sender", "to", "content"
 
 
-def reached(error: Exception, host: str) -> ConnectorError:
+def reached(error: Exception, host: str, veil: Veil) -> ConnectorError:
     """The server was not reached, or not with the encryption that the connection asks for. Nothing was sent."""
     cause: BaseException | None = error
     while cause is not None:
@@ -27,15 +28,19 @@ def reached(error: Exception, host: str) -> ConnectorError:
             return Rejected(f"{host} does not speak TLS as asked.", code="no_encryption", field="security")
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return answered(error, f"{host} took no connection", None)
+        return answered(error, f"{host} took no connection", None, veil)
     details = {"error": type(error).__name__}
     return Retryable(f"The mail server {host} could not be reached; nothing was sent.", details=details)
 
 
-def answered(error: aiosmtplib.SMTPResponseException, what: str, place: str | None) -> ConnectorError:
-    """The server said no: ``what`` it was asked, and ``place`` the part of the message that it speaks of."""
-    details = {"status": error.code, "answer": str(error.message)[:300]}
-    message = f"{what}: {error.code} {str(error.message)[:200]}"
+def answered(error: aiosmtplib.SMTPResponseException, what: str, place: str | None, veil: Veil) -> ConnectorError:
+    """The server said no: ``what`` it was asked, and ``place`` the part of the message that it speaks of.
+
+    Some servers repeat the line that they did not like, which may have held the password.
+    """
+    said = veil.text(str(error.message))
+    details = {"status": error.code, "answer": said[:300]}
+    message = f"{what}: {error.code} {said[:200]}"
     if error.code in BUSY:
         return Throttled(message, retry_after=LATER_S, details=details)
     if error.code in SIGN_IN:

@@ -252,7 +252,7 @@ def _own_inputs(schema: Mapping[str, Any], given: Mapping[str, Any]) -> Json:
 def error_json(error: BaseException) -> Json:
     """An error as a run stores it. What is not ours to explain is named by its class only: its text may hold data."""
     if isinstance(error, ConnectorError | ExpressionError):
-        found = error.as_json()
+        found = storable(error.as_json())
         retry_after = getattr(error, "retry_after", None)
         return {**found, "retry_after": retry_after} if retry_after is not None else found
     if isinstance(error, BodyFailure):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import field_validator
@@ -11,10 +12,11 @@ from connectors.base import Output, Params, Text, param
 from connectors.errors import Rejected
 from connectors.http import headers as header_rules
 from connectors.http.client import HttpClient
-from connectors.web import Answer, refusal
+from connectors.web import Answer, refusal, sound
 
 CATEGORY = "web"
 KB = 1024
+MOST_LEVELS = 64
 READ_AS = {
     "auto": Text("As its type says", "Selon son type"),
     "json": Text("JSON", "JSON"),
@@ -112,17 +114,42 @@ def output_of(client: HttpClient, params: AnswerParams, answer: Answer, url: str
     """The answer as output. Raises Rejected where JSON was wanted and is not there."""
     text = client.hidden(answer.text)
     shown = {name: client.hidden(value) for name, value in header_rules.shown(answer.headers).items()}
-    found = {"status": answer.status, "url": url, "headers": shown, "complete": answer.complete}
+    found = {"status": answer.status, "url": client.hidden(url), "headers": shown, "complete": answer.complete}
     if not text or not answer.complete:
         return RequestOutput(**found)
     kind = answer.headers.get("content-type", "").split(";")[0].strip().lower()
     if params.read_as == "json" or (params.read_as == "auto" and kind.endswith(("/json", "+json"))):
         try:
-            return RequestOutput(**found, data=json.loads(text, parse_constant=_refuse_constant))
+            data = json.loads(text, parse_constant=_refuse_constant)
+            _refuse_depth(data)
+            return RequestOutput(**found, data=_sound(client.hidden_json(data)))
         except (ValueError, RecursionError):
             if params.read_as == "json":
                 raise Rejected("The answer is not JSON.", code="not_json", field="read_as") from None
     return RequestOutput(**found, text=text.replace("\x00", ""))
+
+
+def _sound(value: Any) -> Any:
+    """What JSON's escapes may say and no text can hold, taken out."""
+    if isinstance(value, str):
+        return sound(value)
+    if isinstance(value, dict):
+        return {sound(name): _sound(item) for name, item in value.items()}
+    return [_sound(item) for item in value] if isinstance(value, list) else value
+
+
+def _refuse_depth(data: Any) -> None:
+    """What nests deeper than any API does can be read by nobody later on."""
+    layer = [data]
+    for _ in range(MOST_LEVELS):
+        layer = [item for value in layer if isinstance(value, dict | list) for item in _inside(value)]
+        if not layer:
+            return
+    raise ValueError("nested too deeply")
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import socketserver
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -168,3 +171,37 @@ async def test_a_server_may_take_its_time_over_a_message(monkeypatch: pytest.Mon
     with post() as (_, port):
         await send(client(port), seconds=600)
     assert 590 < waits[0] <= 600
+
+
+@contextmanager
+def parrot(greeting: bytes = b"250-here\r\n250 AUTH LOGIN PLAIN") -> Iterator[int]:
+    """The port of a server that says what it was told, in letters of its own country, and takes nothing."""
+
+    class Parrot(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 here\r\n")
+            for line in self.rfile:
+                if line.upper().startswith(b"EHLO"):
+                    self.wfile.write(greeting + b"\r\n")
+                else:
+                    self.wfile.write(b"500 refus\xe9: " + b"x" * 170 + line.strip() + b"\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Parrot) as server:
+        server.daemon_threads = True  # whoever is connected still leaves only when our loop turns again
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("ways", ["PLAIN", "LOGIN"])
+async def test_a_server_that_repeats_the_password_does_not_show_it(ways: str) -> None:
+    """Neither the password nor a spelling of it, nor the beginning of one where the answer is cut short."""
+    with parrot(f"250-here\r\n250 AUTH {ways}".encode()) as port, pytest.raises(AuthFailed) as refused:
+        await client(port).check(())
+    shown = str(refused.value.as_json())
+    plain = base64.b64encode(f"\0{SENDER}\0{PASSWORD}".encode()).decode()
+    for spelling in (PASSWORD, plain, plain[:24], base64.b64encode(PASSWORD.encode()).decode()):
+        assert spelling not in shown
+    assert "refus" in shown
