@@ -453,6 +453,11 @@ class Connector(ABC):
     async def test(self, client: Any) -> PermissionReport:
         """Sign in afresh and say which permissions are there. Raises ``AuthFailed`` where it cannot."""
 
+    def destinations(self, config: BaseModel) -> frozenset[str]:
+        """Where the secrets of ``config`` may be sent, for a connector with ``address_fields``. What is kept in the
+        vault is not sent anywhere else than where it was meant to go when it was typed."""
+        return frozenset()
+
     def rate_of(self, config: Mapping[str, Any]) -> Rate | None:
         """How fast a connection may be asked: as its own setting says, or as the platform bears. None: no limit."""
         own = config.get("operations_per_minute")

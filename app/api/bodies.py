@@ -131,7 +131,7 @@ class NewConnection(Body):
 
 
 class ConnectionChange(Body):
-    """What is given is changed; secrets that are left out stay."""
+    """What is given is changed; secrets that are left out stay, unless the settings lead to a new address."""
 
     name: str | None = None
     config: Json | None = None

@@ -38,6 +38,9 @@ class Http(Connector):
             raise TypeError("the configuration is not one of HTTP")
         return HttpClient(client_id, config, environment)
 
+    def destinations(self, config: Any) -> frozenset[str]:
+        return frozenset(f"{entry.origin} {entry.below}" for entry in config.allowed)
+
     async def test(self, client: Any) -> PermissionReport:
         """Ask the address to try. Where the connection names none, any answer but a refusal is good."""
         asked = client.url(client.probe, {})

@@ -31,6 +31,9 @@ class Mail(Connector):
             raise TypeError("the configuration is not one of mail")
         return MailClient(client_id, config, environment)
 
+    def destinations(self, config: Any) -> frozenset[str]:
+        return frozenset({f"{config.host}:{config.port}"})
+
     async def test(self, client: Any) -> PermissionReport:
         """Sign in and ask whether mail from our sender is taken. Nothing is sent."""
         config: MailConfig = client.config

@@ -29,6 +29,9 @@ class Webhook(Connector):
             raise TypeError("the configuration is not one of webhooks")
         return WebhookClient(client_id, config, environment)
 
+    def destinations(self, config: Any) -> frozenset[str]:
+        return frozenset({config.address})
+
     async def test(self, client: Any) -> PermissionReport:
         """Send a signed ping, which asks for nothing but an answer."""
         await client.ping(str(uuid4()))

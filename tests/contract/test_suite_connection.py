@@ -87,6 +87,8 @@ def test_a_configuration_names_no_address(platform: str, sandbox: Sandbox) -> No
     assert not any("url" in name or "endpoint" in name for name in type(config).model_fields)
     assert set(named) <= set(type(config).model_fields)
     assert bool(named) == (platform in LED)
+    # What a client may change so that a stored secret would go elsewhere is known.
+    assert bool(sandbox.connector.destinations(config)) == bool(named)
 
 
 INSIDE = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "[::1]", "[fd00:ec2::254]", "[::ffff:127.0.0.1]"]

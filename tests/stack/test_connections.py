@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import psycopg
 import pytest
 
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing
 from app.core.ids import new_id
+from app.core.settings import get_settings
 from app.data.vault import get_vault
 from app.services import audit as trail
 from app.services import clients, connections
@@ -175,3 +181,55 @@ async def test_only_who_may_change_connections_does(world: World, simulated: M36
         await connections.test(context, connection_id=new_id())
     with pytest.raises(Forbidden):
         await connections.remove(context, connection_id=new_id())
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, list[str]]]:
+    """The address of a web server that takes everybody in, and the credentials that it was sent."""
+    heard: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(str(self.headers.get("authorization")))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", heard
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_stored_secret_is_not_sent_to_a_new_host(ctx: Context) -> None:
+    """An engineer may change a connection whose secret nobody can read: not to have it sent to a host of their own."""
+    token = "token-that-nobody-reads"
+    known = {"hosts": ["api.example.com"], "sign_in": "bearer"}
+    with listening() as (honest, told), listening() as (thief, heard):
+        endpoints = get_settings().endpoints
+        endpoints["http"] = {"api.example.com": honest, "thief.example": thief}
+        try:
+            made = await connections.add(
+                ctx, alias=alias(), platform="http", name="API", config=known | {"secret": token}
+            )
+            for hosts in (["thief.example"], ["api.example.com", "thief.example"], ["http://api.example.com"]):
+                for probe in ("", f"{'http' if ':' in hosts[0] else 'https'}://{hosts[-1].rpartition('/')[2]}/me"):
+                    changed = known | {"hosts": hosts, "probe": probe}
+                    with pytest.raises(Invalid) as refused:
+                        await connections.update(ctx, connection_id=made.id, config=changed)
+                    assert [one.field for one in refused.value.problems] == ["config.secret"]
+                    assert refused.value.code == "secret_needed_again"
+            assert heard == []
+            assert told == [f"Bearer {token}"], "only when it was added"
+            same = known | {"headers": {"X-Team": "one"}}
+            assert (await connections.update(ctx, connection_id=made.id, config=same)).revision == made.revision + 1
+            wider = known | {"hosts": ["api.example.com", "thief.example"], "secret": "typed-anew-by-who-knows-it"}
+            assert (await connections.update(ctx, connection_id=made.id, config=wider)).state == "ok"
+            assert (await connections.update(ctx, connection_id=made.id, config=known)).state == "ok", "fewer hosts"
+        finally:
+            del endpoints["http"]

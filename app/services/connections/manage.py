@@ -141,7 +141,8 @@ async def update(
     """Rename a connection or give it new settings; secrets that are left out stay.
 
     New settings are tried with a fresh sign-in before the old ones are replaced, and must lead to the same tenant.
-    Raises Missing, Invalid.
+    Where they lead to an address that the old ones did not name, secrets have to be given again. Raises Missing,
+    Invalid.
     """
     ctx.require("connection.write")
     async with tenant_session(ctx) as session:
@@ -172,6 +173,7 @@ async def _replace_config(
     kept = await vault.get_credential(ctx.client_id, row.platform, row.id)
     given = {key: value for key, value in config.items() if key not in kept or value}
     checked = checked_config(connector, {**kept, **given})
+    _require_typed(connector, row, kept, given, checked)
     result = await _try_config(ctx, connector, checked)
     if result.ok and row.platform_tenant and result.tenant != row.platform_tenant:
         message = f"These settings lead to tenant {result.tenant}. Add another connection for it."
@@ -181,6 +183,24 @@ async def _replace_config(
     plain, secret = split(connector, checked)
     await vault.put_credential(ctx.client_id, row.platform, row.id, secret)
     return plain, result
+
+
+def _require_typed(
+    connector: Connector, row: Connection, kept: Mapping[str, str], given: Mapping[str, Any], checked: BaseModel
+) -> None:
+    """Raise Invalid where a secret that is kept would be sent somewhere new: whoever may change a connection has not
+    seen it, and could otherwise have it sent to a host of their own."""
+    former = connector.destinations(checked_config(connector, {**row.config, **kept}))
+    if connector.destinations(checked) <= former:
+        return
+    message = "These settings lead elsewhere. Type the secret again: what is stored is not sent to a new address."
+    problems = [
+        Problem("secret_needed_again", message, field=f"config.{name}")
+        for name, value in kept.items()
+        if value and name not in given
+    ]
+    if problems:
+        raise Invalid(message, code="secret_needed_again", problems=problems)
 
 
 async def remove(ctx: Context, *, connection_id: UUID) -> None:
