@@ -78,6 +78,13 @@ class Matrix:
         return steps
 
 
+async def told_of(ctx: Context, targets: Sequence[WaveTarget]) -> set[UUID]:
+    """The clients of ``targets`` whose runs the reader may read: for whoever owns this machine, all of them."""
+    if ctx.actor.account_id is None:
+        return {target.target for target in targets}
+    return {client.id for client in await clients.clients_of(ctx.actor) if _may_read(ctx.actor, client)}
+
+
 def _may_read(actor: Actor, client: ClientView) -> bool:
     return "run.read" in clients.context_of(actor, client).permissions
 

@@ -20,7 +20,7 @@ class _View(BaseModel):
 
 class TargetView(_View):
     """One client of a wave. Where the reader may read its runs, ``steps`` are the states of its run's steps by
-    node, and ``undo`` the newest run that takes it back, with its state.
+    node, and ``undo`` the newest run that takes it back, with its state; otherwise ``reason`` is its code alone.
     """
 
     client: str
@@ -83,7 +83,10 @@ def wave_view(run: Run, name: str) -> WaveView:
     )
 
 
-def target_view(target: WaveTarget, known: Json) -> TargetView:
+def target_view(target: WaveTarget, known: Json, *, told: bool) -> TargetView:
+    """``told``: the reader may read the client's runs. Others learn that it failed, and not the platform's words, which
+    may name people and things of the client."""
+    reason = target.reason
     return TargetView(
         client=target.slug,
         name=target.name,
@@ -91,7 +94,7 @@ def target_view(target: WaveTarget, known: Json) -> TargetView:
         state=target.state,
         # It is named before it is made.
         run=None if target.state == "preparing" else target.target_run,
-        reason=target.reason,
+        reason=reason if told or reason is None else {"code": reason.get("code")},
         summary=target.summary,
         **known,
     )

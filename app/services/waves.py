@@ -34,7 +34,7 @@ from app.services.start_documents import NotPublished
 from app.services.start_keys import Asked, Mode, by_key
 from app.services.starts import check_mode, label_of
 from app.services.wave_loading import find_wave, targets_of
-from app.services.wave_matrix import Matrix
+from app.services.wave_matrix import Matrix, told_of
 from app.services.wave_preparing import PREPARED_WITHIN, prepare_all, until_prepared
 from app.services.wave_rules import check_rules, chosen_clients, planned_clients
 from app.services.wave_steering import OVER, cancel, pause, resume
@@ -173,9 +173,9 @@ async def get(ctx: Context, wave_id: UUID, *, matrix: Matrix | None = None) -> W
         name = (await workflow_versions.find(session, ctx, run.workflow_id)).name
         targets = await targets_of(session, ctx, wave_id)
     inside = await matrix.of(ctx, targets) if matrix else {}
-    return wave_view(run, name).model_copy(
-        update={"targets": tuple(target_view(target, inside.get(target.target, {})) for target in targets)}
-    )
+    told = await told_of(ctx, targets)
+    shown = (target_view(one, inside.get(one.target, {}), told=one.target in told) for one in targets)
+    return wave_view(run, name).model_copy(update={"targets": tuple(shown)})
 
 
 async def _head(

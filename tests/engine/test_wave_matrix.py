@@ -64,3 +64,23 @@ async def test_who_may_not_read_a_clients_runs_sees_no_steps_of_it(web: TestStac
     view = await waves.get(msp.me, wave, matrix=waves.Matrix())
     ada = next(target for target in view.targets if target.name == "Ada")
     assert (ada.state, ada.steps, ada.undo) == ("succeeded", {}, None)
+
+
+async def test_nor_what_a_platform_said_there(web: TestStack, runner: Worker) -> None:
+    """A run fails with words that name people of its client; who is no member there sees that it failed, and how."""
+    msp = await msp_with(ada={"fails": True})
+    wave = await waves.start(
+        msp.me, workflow=await published(msp, failing_where()), mode="apply", to=[msp.slug("ada")], inputs={}
+    )
+    (ada,) = (await reached(msp, wave, "failed")).targets
+    assert ada.reason is not None
+    assert ada.reason["message"] == "Not here."
+    with psycopg.connect(web.superuser_dsn, autocommit=True) as link:
+        link.execute(
+            "DELETE FROM memberships WHERE client_id = %s AND account_id = %s",
+            [msp.own["ada"].client_id, msp.me.actor.account_id],
+        )
+    for matrix in (None, waves.Matrix()):
+        (ada,) = (await waves.get(msp.me, wave, matrix=matrix)).targets
+        assert (ada.state, ada.reason) == ("failed", {"code": ada.reason and ada.reason["code"]})
+        assert "Not here." not in ada.model_dump_json()
