@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from app.core.errors import Invalid, Problem
 from app.core.storable import REFUSED, unstorable
 
-Json = dict[str, Any]
+
+def storable_body(given: Any) -> Any:
+    """``given`` where all its texts can be kept as they are. Raises Invalid naming the place of one that cannot."""
+    if (place := unstorable(given)) is not None:
+        raise Invalid("What was sent is wrong.", problems=[Problem("not_storable", REFUSED, field=place or "body")])
+    return given
+
+
+Json = Annotated[dict[str, Any], BeforeValidator(storable_body)]
 
 
 class Body(BaseModel):
@@ -21,9 +29,7 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, given: Any) -> Any:
-        if (place := unstorable(given)) is not None:
-            raise Invalid("What was sent is wrong.", problems=[Problem("not_storable", REFUSED, field=place or "body")])
-        return given
+        return storable_body(given)
 
 
 class WithDocument(Body):

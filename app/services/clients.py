@@ -22,11 +22,14 @@ from app.data.models.clients import Client, Membership
 from app.data.repositories import audit
 from app.data.session import door_session, tenant_session
 from app.data.vault import get_vault
+from app.engine.core.document import excess
 from app.services.client_policies import checked_policy
 from app.services.permissions import PERMISSIONS, ROLES, permissions_of
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
+# They are read with every run of the client.
+MOST_VARIABLES = 500_000
 COLOURS = ("slate", "indigo", "teal", "amber", "rose", "violet", "sky", "green", "orange", "pink")
 
 
@@ -255,6 +258,10 @@ def _checked_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if problems:
         raise Invalid("Some variables are wrong.", problems=problems)
+    if excess(dict(variables), MOST_VARIABLES):
+        message = f"The variables take more than {MOST_VARIABLES} characters, are nested too deeply, or hold a number"
+        message += " that is not finite or too large."
+        raise Invalid(message, problems=[Problem("variables_unfit", message, field="variables")])
     return dict(variables)
 
 

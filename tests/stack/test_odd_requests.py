@@ -158,7 +158,7 @@ async def test_a_number_that_no_version_has(world: World, http, headers, flow: U
 
 
 async def test_a_place_in_the_history_behind_every_event(world: World, http, headers) -> None:
-    answer = await http.get(f"/api/v1/clients/{world.one.slug}/history?before={new_id()}.{10**12}", headers=headers)
+    answer = await http.get(f"/api/v1/clients/{world.one.slug}/history?before=0.{new_id()}.{10**12}", headers=headers)
     assert answer.status_code == 200
 
 

@@ -25,7 +25,7 @@ async def list_events(
     outcome: Literal["success", "failure", "denied"] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    cursor: Annotated[int | None, Query(ge=1)] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     limit: Annotated[int, Query(ge=1, le=audit.LARGEST_PAGE)] = 50,
 ) -> AuditPage:
     """Events, newest first. ``cursor`` is ``next`` of the page before."""

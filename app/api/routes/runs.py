@@ -143,7 +143,7 @@ async def rows(
     run_id: UUID,
     state: Annotated[list[str] | None, Query()] = None,
     search: Annotated[str, Query(max_length=500)] = "",
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
 ) -> list[RunRow]:
     """The rows of a batch in the table's order: those in one of the states, with the words of ``search`` in their
