@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, Stale
 from app.core.settings import get_settings
+from app.data.models.approvals import Approval
 from app.data.models.forms import Form
 from app.data.models.runs import Run
 from app.data.models.workflows import Workflow
@@ -112,11 +113,25 @@ async def _record(session: AsyncSession, ctx: Context, form: Form, given: Mappin
     form.answered_by, form.answered_at = ctx.actor.account_id, now
     session.add(form)
     await session.flush()
+    await _take_no_part(session, ctx, form)
     await wake_run(session, ctx.client_id, form.run_id)
     # The values are kept with the run; the trail says who filled in what, not what they said.
     details = {"run": str(form.run_id), "node": form.node, "fields": sorted(values)}
     await audit.record(session, ctx, action="form_answered", target=f"form:{form.id}", details=details)
     after_commit(session, lambda: wake(get_settings().redis_url))
+
+
+async def _take_no_part(session: AsyncSession, ctx: Context, form: Form) -> None:
+    """Whoever says what a run goes on with does not answer the questions about it that are open."""
+    found = await session.exec(
+        select(Approval)
+        .where(Approval.client_id == ctx.client_id, Approval.run_id == form.run_id, Approval.state == "open")
+        .with_for_update()
+    )
+    for approval in found.all():
+        excluded = {*approval.rule.get("excluded", ()), str(ctx.actor.account_id)}
+        approval.rule = {**approval.rule, "excluded": sorted(excluded)}
+        session.add(approval)
 
 
 async def _refused(session: AsyncSession, ctx: Context, form: Form) -> None:

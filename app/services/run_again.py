@@ -17,6 +17,7 @@ from app.data.session import tenant_session
 from app.engine.core.again import edit_problems, kept_steps, stored, unknown_steps
 from app.engine.core.document import canonical
 from app.engine.core.events import StepKept
+from app.engine.runtime.gate import who_answered
 from app.services.hands import handed_on
 from app.services.run_loading import find, past_of
 from app.services.run_pasts import Past, require_steps, require_unarchived
@@ -66,7 +67,8 @@ async def again(
         await require_not_undone(session, ctx, first.id)
         past = await past_of(session, ctx, first)
         kept = _kept(first, past, nodes, edited)
-        run = _following(ctx, first, asked, nodes, kept)
+        answered = await who_answered(session, ctx.client_id, first.id)
+        run = _following(ctx, first, asked, nodes, kept, answered)
         await _store(session, ctx, first, run, nodes, kept)
         return run.id
 
@@ -105,7 +107,14 @@ def _require_that_step(only_node: str, nodes: Sequence[str]) -> None:
         raise Invalid(message, code="only_that_step", problems=[problem], params=params)
 
 
-def _following(ctx: Context, first: Run, asked: Asked, nodes: Sequence[str], kept: Sequence[StepKept]) -> Run:
+def _following(
+    ctx: Context,
+    first: Run,
+    asked: Asked,
+    nodes: Sequence[str],
+    kept: Sequence[StepKept],
+    answered: Sequence[UUID],
+) -> Run:
     same = {name: first.extra[name] for name in ("document", "concurrency") if name in first.extra}
     editor = ctx.actor.account_id if any(event.edited for event in kept) else None
     return Run(
@@ -123,7 +132,7 @@ def _following(ctx: Context, first: Run, asked: Asked, nodes: Sequence[str], kep
         idempotency_key=asked.key,
         extra={
             **same,
-            **handed_on(first.extra, first.started_by, editor),
+            **handed_on(first.extra, first.started_by, editor, *answered),
             **asked.kept,
             "why": "again",
             "from": list(nodes),

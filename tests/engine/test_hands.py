@@ -10,7 +10,8 @@ import pytest
 
 from app.core.context import Context
 from app.core.errors import Forbidden, Stale
-from app.services import clients, runs, waves, workflows
+from app.services import clients, forms, runs, waves, workflows
+from app.services.run_views import FormView
 from connectors.testing import Sandbox
 from tests.engine.asked import EVERY_WRITE, FAIL, LIAM, ZOE, begun, look, person, stands_still, tenant_of, update, yes
 from tests.engine.kit import Tenant, Worker, chain, wait_for, wait_for_question
@@ -58,6 +59,55 @@ async def test_who_edited_an_output_that_somebody_else_starts_with(m365: Sandbox
     once_more = await runs.again(tenant.engineer, again, nodes=["step"], mode="plan")
     await wait_for(tenant.engineer, once_more)
     assert LIAM not in str((await runs.get(tenant.engineer, once_more)).plan)
+
+
+FORM = {
+    "id": "which",
+    "type": "flow.form",
+    "params": {
+        "title": "Which department?",
+        "roles": ["owner"],
+        "fields": {"type": "object", "properties": {"department": {"type": "string"}}, "required": ["department"]},
+    },
+}
+SURE = {"id": "sure", "type": "flow.approval", "params": {"title": "Sure?", "roles": ["owner"]}, "_port": "approved"}
+
+
+async def filled(ctx: Context, tenant: Tenant, run_id: UUID) -> None:
+    """Answer the run's form as soon as it is asked."""
+    found: tuple[FormView, ...] = ()
+    async with asyncio.timeout(40):
+        while not found:
+            found = (await runs.get(tenant.engineer, run_id)).forms
+            await asyncio.sleep(0.05)
+    await forms.answer(ctx, found[0].id, answer={"department": "Legal"})
+
+
+async def test_who_filled_in_the_form_that_is_decided(m365: Sandbox, runner: Worker) -> None:
+    """Also in the run that goes on from it with the same answer."""
+    tenant = await tenant_of(m365, {"rules": []})
+    other = await person(tenant, "owner")
+    run_id = await begun(tenant, FORM, SURE, update("{{ steps.which.output.department }}"))
+    await filled(tenant.owner, tenant, run_id)
+    await refused(tenant.owner, tenant, run_id)
+    await yes(other, await wait_for_question(tenant.engineer, run_id))
+    assert (await wait_for(tenant.engineer, run_id)).state == "succeeded"
+    again = await runs.again(tenant.engineer, run_id, nodes=["sure"], mode="apply")
+    await refused(tenant.owner, tenant, again)
+    await yes(other, await wait_for_question(tenant.engineer, again))
+    assert (await wait_for(tenant.engineer, again)).state == "succeeded"
+
+
+async def test_who_fills_in_a_form_while_the_question_is_open(m365: Sandbox, runner: Worker) -> None:
+    tenant = await tenant_of(m365, {"rules": []})
+    document = chain("Beside", {"id": "first", "type": "flow.noop"}, FORM)
+    document["nodes"].append({name: value for name, value in SURE.items() if name != "_port"})
+    document["edges"].append({"source": "first", "target": "sure"})
+    flow = await tenant.publish(document)
+    run_id = await runs.start(tenant.engineer, workflow=flow.id, mode="apply")
+    await wait_for_question(tenant.engineer, run_id)
+    await filled(tenant.owner, tenant, run_id)
+    await refused(tenant.owner, tenant, run_id)
 
 
 async def test_who_published_what_a_wave_brings_to_a_client(stack: TestStack, runner: Worker) -> None:

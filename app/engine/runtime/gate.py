@@ -75,6 +75,7 @@ class Question:
             "own": self.own,
             "change": self.change,
             # Nobody who asked for, wrote or published what is decided may decide it, nor who had it start by itself.
+            # Who filled in a form of the run is added where the question is asked.
             "excluded": [str(person) for person in (record.author, record.publisher) if person] + authors_of(record),
         }
         return Approval(
@@ -201,8 +202,10 @@ def asking(record: Record, questions: Sequence[Question], seal: str | None, now:
     async def ask(session: AsyncSession) -> None:
         if any(question.node is None for question in questions):
             await _void_others(session, record, seal)
+        answered = await who_answered(session, record.client_id, record.run_id)
         for question in questions:
             row = question.as_row(record, seal, now or record.clock.now())
+            row.rule = {**row.rule, "excluded": [*row.rule["excluded"], *map(str, answered)]}
             if await session.get(Approval, (row.client_id, row.id)) is None:
                 session.add(row)
                 details = {"run": str(record.run_id), "reason": question.reason, "node": question.node}
@@ -210,6 +213,16 @@ def asking(record: Record, questions: Sequence[Question], seal: str | None, now:
                 await audit.record(session, record.context, action="approval_asked", target=target, details=details)
 
     return ask
+
+
+async def who_answered(session: AsyncSession, client_id: UUID, run_id: UUID) -> list[UUID]:
+    """Who filled in forms of a run: what they said is part of what it does, so they do not decide it."""
+    found = await session.exec(
+        select(Form.answered_by)
+        .where(Form.client_id == client_id, Form.run_id == run_id, col(Form.answered_by).is_not(None))
+        .distinct()
+    )
+    return [person for person in found.all() if person]
 
 
 def expiring(record: Record, asked: Json, now: datetime, *, approved: bool = False) -> Audit:
