@@ -233,3 +233,26 @@ async def test_a_stored_secret_is_not_sent_to_a_new_host(ctx: Context) -> None:
             assert (await connections.update(ctx, connection_id=made.id, config=known)).state == "ok", "fewer hosts"
         finally:
             del endpoints["http"]
+
+
+async def test_choices_ask_no_address_of_anybodys_own(world: World, ctx: Context) -> None:
+    """Whoever may plan may have a form's choices looked up: not any address asked with the client's credential."""
+    with listening() as (honest, told):
+        endpoints = get_settings().endpoints
+        endpoints["http"] = {"api.example.com": honest}
+        try:
+            config = {"hosts": ["api.example.com"], "sign_in": "bearer", "secret": "token-that-nobody-reads"}
+            made = await connections.add(ctx, alias=alias(), platform="http", name="API", config=config)
+            told.clear()
+            for role in ("helpdesk", "approver", "engineer"):
+                with pytest.raises(Invalid) as refused:
+                    await connections.choices(
+                        await world.context(role),
+                        connection=made.alias,
+                        action="http.request.get",
+                        params={"url": "https://api.example.com/everything/delete"},
+                    )
+                assert refused.value.problems[0].field == "action"
+            assert told == []
+        finally:
+            del endpoints["http"]

@@ -61,7 +61,10 @@ async def choices(ctx: Context, *, connection: str, action: str, params: Mapping
 
 def _read_action(action: str, row: Connection) -> ReadAction[Any, Any]:
     found = registry.actions().get(action)
-    if not isinstance(found, ReadAction) or not action.startswith(f"{row.platform}."):
+    # A look that gives no rows is no choice, and its parameters may say anything: a web address to ask, with the
+    # client's credential, by somebody who may not draw workflows.
+    chooses = isinstance(found, ReadAction) and "items" in found.Output.model_fields
+    if not isinstance(found, ReadAction) or not chooses or not action.startswith(f"{row.platform}."):
         message = f"{action} is nothing that can be looked up through this connection."
         raise Invalid(message, problems=[Problem("action_unknown", message, field="action")])
     return found
