@@ -75,6 +75,7 @@ def param(
     widget: str | None = None,
     placeholder: str | None = None,
     asked_when: tuple[str, str] | None = None,
+    markup: bool = False,
     **constraints: Any,
 ) -> Any:
     """A pydantic field with its label and help in both languages and its form hints.
@@ -82,7 +83,8 @@ def param(
     ``widget`` is one of ``text``, ``textarea``, ``select``, ``multiselect``, ``switch``, ``number``, ``expression``,
     ``key_values``, ``json``, ``rows``, ``schema``, ``read_action``; when left out the form derives it from the type.
     ``options`` are words for the values of a fixed choice. ``asked_when`` (field, value): the field counts only where
-    another one has that value. ``constraints`` go to :func:`pydantic.Field`.
+    another one has that value. ``markup``: it is HTML, in which what expressions put between other signs is text and
+    never a tag. ``constraints`` go to :func:`pydantic.Field`.
     """
     extra: Json = {"x-title": {"en": en, "fr": fr}}
     if help_en or help_fr:
@@ -97,6 +99,8 @@ def param(
         extra["x-placeholder"] = placeholder
     if asked_when:
         extra["x-when"] = list(asked_when)
+    if markup:
+        extra["x-markup"] = "html"
     shared: Json = {"title": en, "description": help_en or None, "json_schema_extra": extra, **constraints}
     if default_factory is not None:
         return Field(default_factory=default_factory, **shared)

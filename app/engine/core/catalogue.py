@@ -101,6 +101,15 @@ class StepInfo:
         properties = self.params_schema.get("properties") or {}
         return {name: (spec["x-when"][0], spec["x-when"][1]) for name, spec in properties.items() if "x-when" in spec}
 
+    @cached_property
+    def _markup(self) -> frozenset[str]:
+        properties = self.params_schema.get("properties") or {}
+        return frozenset(name for name, spec in properties.items() if "x-markup" in spec)
+
+    def markup(self, param: str) -> bool:
+        """Whether ``param`` is HTML."""
+        return param in self._markup
+
     def counts(self, param: str, params: Mapping[str, Any]) -> bool:
         """Whether ``param`` means anything beside the other ``params``."""
         if param not in self.conditional:

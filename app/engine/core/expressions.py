@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from html import escape
 from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped, unused-ignore]
@@ -66,10 +67,14 @@ def render(value: Any, scope: Scope) -> Any:
 
 
 def render_params(node: Node, info: StepInfo, scope: Scope) -> dict[str, Any]:
-    """The node's parameters, rendered. Parameters that are expressions themselves (conditions) stay as written."""
+    """The node's parameters, rendered. Parameters that are expressions themselves (conditions) stay as written.
+
+    In one that is HTML, what expressions put between other signs is text: whoever fills in a form or sends a webhook
+    must not write links into what others are sent.
+    """
     bare = {*info.expressions, info.ports_from}
     return {
-        name: value if name in bare else _render_at(name, value, scope)
+        name: value if name in bare else _render_at(name, value, scope, info.markup(name))
         for name, value in node.params.items()
         if info.counts(name, node.params)
     }
@@ -172,15 +177,17 @@ def nothing_found(expression: str) -> ExpressionError:
     return ExpressionError(message, code="nothing_found", expression=expression)
 
 
-def _render_at(name: str, value: Any, scope: Scope) -> Any:
+def _render_at(name: str, value: Any, scope: Scope, markup: bool = False) -> Any:
     try:
+        if markup and isinstance(value, str) and is_template(value):
+            return _render_text(value, scope, markup=True)
         return render(value, scope)
     except ExpressionError as error:
         error.field = name if error.field is None else f"{name}.{error.field}"
         raise
 
 
-def _render_text(text: str, scope: Scope) -> Any:
+def _render_text(text: str, scope: Scope, *, markup: bool = False) -> Any:
     try:
         only, parts = whole(text), split(text)
     except TemplateError as error:
@@ -190,7 +197,10 @@ def _render_text(text: str, scope: Scope) -> Any:
     values = [evaluate(part.expression, scope) if isinstance(part, Template) else part for part in parts]
     if any(isinstance(value, Unknown) for value in values):
         return Unknown(text)
-    return "".join(as_text(value) for value in values)
+    if not markup:
+        return "".join(as_text(value) for value in values)
+    kept = (isinstance(part, str) for part in parts)
+    return "".join(as_text(value) if own else escape(as_text(value)) for own, value in zip(kept, values, strict=True))
 
 
 def _visible(program: Program, scope: Scope) -> tuple[dict[str, Any], bool]:

@@ -54,8 +54,12 @@ class MessageParams(Params):
         "La même chose en HTML",
         default="",
         widget="textarea",
-        help_en="Mail programs that can show it prefer it to the text.",
-        help_fr="Les logiciels de messagerie qui savent l’afficher le préfèrent au texte.",
+        help_en="Mail programs that can show it prefer it to the text. What expressions put into it is shown as text:"
+        " no input becomes a link. An expression alone may be all of the HTML.",
+        help_fr="Les logiciels de messagerie qui savent l’afficher le préfèrent au texte. Ce que les expressions y"
+        " mettent est montré comme texte : aucune entrée ne devient un lien. Une expression seule peut être tout le"
+        " HTML.",
+        markup=True,
         max_length=MOST_TEXT,
     )
     reply_to: str = param("Answers go to", "Réponses à", default="", max_length=320)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.engine.core.document import Node
 from app.engine.core.environment import ascii_text
 from app.engine.core.expressions import ExpressionError, evaluate, evaluate_bool, references, render, render_params
 from app.engine.core.state import initial
@@ -24,6 +25,7 @@ from app.engine.core.values import (
     to_json,
     with_unknowns,
 )
+from app.engine.steps.registry import catalogue
 from tests.unit.engine.build import CATALOGUE, document, graph, info
 
 PEOPLE = [{"name": "Zoé", "age": 30}, {"name": "O'Neil", "age": 41}]
@@ -316,3 +318,18 @@ def test_with_a_payload_only_that_and_the_client_are_seen() -> None:
     with pytest.raises(ExpressionError) as refused:
         evaluate("payload.user", Scope())
     assert refused.value.code == "unknown_name"
+
+
+def test_what_is_put_into_html_is_text() -> None:
+    """What somebody fills in, or sends to a webhook, becomes no link in a mail; the subject stays as it was typed."""
+    mail = catalogue()["mail.message.send"]
+    name = '<a href="https://evil.example">Renée & Co</a>'
+    scope = Scope(inputs={"name": name, "page": "<p>All of it</p>"})
+    params = {"subject": "For {{ inputs.name }}", "html": "<p>Hello {{ inputs.name }}</p>"}
+    found = render_params(Node(id="mail", type=mail.id, params=params), mail, scope)
+    assert found == {
+        "subject": f"For {name}",
+        "html": "<p>Hello &lt;a href=&quot;https://evil.example&quot;&gt;Renée &amp; Co&lt;/a&gt;</p>",
+    }
+    whole = Node(id="mail", type=mail.id, params={"html": "{{ inputs.page }}"})
+    assert render_params(whole, mail, scope) == {"html": "<p>All of it</p>"}
