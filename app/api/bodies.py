@@ -202,7 +202,9 @@ class NewRun(Body):
     mode: Literal["plan", "apply"] = "plan"
     plan: UUID | None = None
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
-    only_node: str | None = None
+    only_node: str | None = Field(
+        default=None, description="This step alone; for real it takes the right to draw workflows."
+    )
     priority: Literal["low", "normal", "high"] | None = Field(default=None, description="That of the plan, or normal.")
     rows: list[Json] | None = Field(default=None, max_length=10_000, description="One run for each, as one batch.")
     skip_invalid: bool = False

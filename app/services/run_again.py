@@ -23,7 +23,7 @@ from app.services.run_loading import find, past_of
 from app.services.run_pasts import Past, require_steps, require_unarchived
 from app.services.start_keys import Asked, Mode, by_key, once
 from app.services.start_storing import queue
-from app.services.starts import check_mode
+from app.services.starts import check_mode, require_may_leave_out
 from app.services.undone import require_not_undone
 
 Json = dict[str, Any]
@@ -65,6 +65,7 @@ async def again(
             return earlier
         first, _ = await find(session, ctx, run_id)
         await require_not_undone(session, ctx, first.id)
+        require_may_leave_out(ctx, first.only_node, mode)
         past = await past_of(session, ctx, first)
         kept = _kept(first, past, nodes, edited)
         answered = await who_answered(session, ctx.client_id, first.id)

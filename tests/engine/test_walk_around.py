@@ -253,3 +253,21 @@ async def test_the_policy_is_tightened_while_a_run_is_paused(m365: Sandbox, runn
     await clients.update_policy(tenant.owner, policy=EVERY_WRITE)
     await runs.resume(tenant.engineer, run_id)
     assert (await stands_still(m365, tenant, run_id, node="step")).why == "policy"
+
+
+async def test_a_step_alone_is_not_done_by_who_may_not_draw(m365: Sandbox, runner: Worker) -> None:
+    """It would leave out the question that its author drew before it, whether or not the policy asks one."""
+    tenant = await tenant_of(m365, {"rules": []})
+    desk = await person(tenant, "helpdesk")
+    flow = await tenant.publish(chain("Asks first", ASK, update()))
+    with pytest.raises(Forbidden):
+        await runs.start(desk, workflow=flow.id, mode="apply", only_node="step")
+    plan = await runs.start(desk, workflow=flow.id, mode="plan", only_node="step")
+    await wait_for(tenant.engineer, plan)
+    with pytest.raises(Forbidden):
+        await runs.start(desk, workflow=flow.id, mode="apply", plan=plan)
+    alone = await runs.start(tenant.engineer, workflow=flow.id, mode="apply", only_node="step")
+    assert (await wait_for(tenant.engineer, alone)).state == "succeeded"
+    with pytest.raises(Forbidden):
+        await runs.again(desk, alone, nodes=["step"], mode="apply")
+    assert len(changing(m365)) == 1

@@ -179,7 +179,7 @@ function Footer({ node, info }) {
   return (
     <footer className="ob-panel-foot">
       <button type="button" className="os-button" onClick={() => open("plan")} data-action="plan-step"><Icon name="list-checks" size={15} />{text("builder.try_step")}</button>
-      {granted.has("run.start") ? <button type="button" className="os-button" onClick={() => open("apply")} data-action="run-step"><Icon name="play" size={15} />{text("builder.run_step")}</button> : null}
+      {granted.has("run.start") && granted.has("workflow.write") ? <button type="button" className="os-button" onClick={() => open("apply")} data-action="run-step"><Icon name="play" size={15} />{text("builder.run_step")}</button> : null}
     </footer>
   );
 }
