@@ -12,6 +12,8 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from connectors.errors import Rejected, Retryable
 
@@ -128,10 +130,15 @@ def _within(address: Address, networks: Iterable[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
 
 
+# A name server of a client's own choosing may be slow, or never answer, and the thread that asks it waits for longer
+# than we do. It takes none of those in which passwords are checked and the vault is asked for everybody.
+_ASKING = ThreadPoolExecutor(16, thread_name_prefix="names")
+
+
 async def system_resolver(host: str, port: int) -> list[str]:
     """The addresses that the machine's resolver gives, in the order in which they should be tried."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    found = await asyncio.get_running_loop().run_in_executor(_ASKING, ask)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
+from threading import Event
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.errors import Rejected, Retryable
-from connectors.net import AddressRefused, Guard, as_address, carried, host_of, is_open
+from connectors.net import AddressRefused, Guard, as_address, carried, host_of, is_open, system_resolver
 
 CLOSED = {
     "loopback": ["127.0.0.1", "127.255.255.254", "::1"],
@@ -199,3 +201,25 @@ async def test_a_name_that_is_not_there_is_told_from_a_server_that_is_away(
 async def test_a_name_without_addresses_is_not_there() -> None:
     with pytest.raises(Rejected, match="no host"):
         await Guard((), Names([])).addresses("empty.example", 443)
+
+
+async def test_a_name_server_that_does_not_answer_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that wait for it are none of those in which everybody's passwords are checked and the vault is asked."""
+    answers, waits = Event(), Event()
+
+    def silent(*_: object, **__: object) -> list[object]:
+        waits.set()
+        answers.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    asking = [asyncio.create_task(system_resolver("slow.example", 443)) for _ in range(64)]
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(waits.wait, 10)
+            assert await asyncio.gather(*(asyncio.to_thread(int, "7") for _ in range(8))) == [7] * 8
+        assert not any(task.done() for task in asking)
+    finally:
+        answers.set()
+        await asyncio.gather(*asking)
