@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from cel_expr_python import cel  # type: ignore[import-untyped, unused-ignore]
@@ -53,9 +53,9 @@ def value_problems(value: Any, schema: Schema, root: Schema, field: str, node: s
 
 
 class Unusable(Exception):
-    """No value can be checked against this schema."""
+    """No value can be checked against this schema; ``code`` says why."""
 
-    code = "schema_unusable"
+    code: ClassVar[str]
 
 
 class Endless(Unusable):
