@@ -43,9 +43,9 @@ async def test_no_question_stands_beside_a_plan_that_is_older(
     ask(web, ctx, run, "as it was")
     more = run_loading._more
 
-    async def moved_meanwhile(*known: Any) -> Any:
+    async def moved_meanwhile(*known: Any, **asked: Any) -> Any:
         ask(web, ctx, run, "moved")
-        return await more(*known)
+        return await more(*known, **asked)
 
     monkeypatch.setattr(run_loading, "_more", moved_meanwhile)
     shown = await runs.get(ctx, run)
