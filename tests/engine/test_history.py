@@ -64,6 +64,30 @@ async def test_nothing_starts_from_archived_steps(web: TestStack, runner: Worker
     assert refused.value.code == "run_archived"
 
 
+async def test_what_was_taken_back_is_archived_after_its_undo(
+    web: TestStack, m365: Sandbox, runner: Worker, tmp_path: Path
+) -> None:
+    """An undo can only be read, and tried again, beside the steps that it takes back."""
+    tenant = await make_tenant(NO_POLICY)
+    await tenant.connect(m365)
+    off = {"id": "off", "type": "m365.user.disable", "connection": "m365", "params": {"user": "zoe@sandbox.example"}}
+    flow = await tenant.publish(chain("Off", off))
+    run = await wait_for(tenant.engineer, await runs.start(tenant.engineer, workflow=flow.id, mode="apply"))
+    m365.control.fault("error", writes=True, status=403, code="Authorization_RequestDenied")
+    undo = await wait_for(tenant.engineer, await runs.undo(tenant.engineer, run.id))
+    assert undo.state == "failed"
+    async with As(web):
+        assert await bite(tenant.client_id, tmp_path, undo.created_at) == 0, "the run alone is old enough"
+    assert (await runs.get(tenant.engineer, undo.id)).steps == undo.steps
+    await runs.retry(tenant.engineer, undo.id)
+    assert (await wait_for(tenant.engineer, undo.id, ("succeeded",))).effects == ("off",)
+    async with As(web):
+        assert [await bite(tenant.client_id, tmp_path, utcnow() + SOON) for _ in range(3)] == [1, 1, 0]
+    for run_id in (run.id, undo.id):
+        view = await runs.get(tenant.engineer, run_id)
+        assert (view.state, view.archived_at is not None) == ("succeeded", True)
+
+
 async def test_what_a_run_that_goes_on_needs_is_kept(web: TestStack, runner: Worker, tmp_path: Path) -> None:
     tenant, [run_id] = await ended_runs(1)
     ask = {"id": "ask", "type": "flow.approval", "params": {"title": "Go on?"}, "_port": "approved"}

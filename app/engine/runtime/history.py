@@ -48,8 +48,8 @@ _PAUSE_S = 0.2
 
 _LOCKED = "55P03"
 
-# Ended long enough ago, and nothing that goes on needs its steps: no undo of it, no run that was sealed by it, follows
-# it or is a row of the same batch.
+# Ended long enough ago, and nothing that goes on needs its steps: no run that was sealed by it, follows it or is a row
+# of the same batch. What took it back can only be read beside them, and goes first.
 _RIPE = """
 SELECT r.id FROM runs r
  WHERE r.client_id = :client AND r.finished_at IS NOT NULL AND r.archived_at IS NULL
@@ -59,6 +59,7 @@ SELECT r.id FROM runs r
    AND r.id NOT IN (
        SELECT used.id FROM runs o, LATERAL unnest(ARRAY[o.of, o.sealed_plan, o.follows, o.parent]) AS used (id)
         WHERE o.client_id = :client AND o.outcome IS NULL AND used.id IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM runs u WHERE u.client_id = :client AND u.of = r.id AND u.archived_at IS NULL)
  ORDER BY r.id LIMIT :most FOR NO KEY UPDATE OF r SKIP LOCKED"""
 _NEEDED = """
 SELECT used.id FROM runs o, LATERAL unnest(ARRAY[o.of, o.sealed_plan, o.follows, o.parent]) AS used (id)
