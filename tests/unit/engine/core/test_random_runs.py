@@ -299,6 +299,39 @@ def test_pausing_at_any_moment_changes_nothing_of_what_is_done(graph: Graph, see
     assert len(started) == len(set(started)), "a step was started twice"
 
 
+def go_with_hands(state: RunState, world: World, rng: random.Random) -> RunState:
+    """Go on with several steps in hand at a time, so that some end after another has failed; the state at the end."""
+    queue = next_commands(state.graph, state)
+    in_hand: list[Event] = []
+    while not state.finished:
+        assert queue or in_hand, "it goes on"
+        found: list[Event] = []
+        if in_hand and (not queue or rng.random() < 0.5):
+            found = [in_hand.pop(rng.randrange(len(in_hand)))]
+        else:
+            command = queue.pop(rng.randrange(len(queue)))
+            acts = isinstance(command, StartStep) and state.graph.nodes[command.node].body is None
+            if acts and not state.stopping and not state.node(command.node).terminal:
+                found = [StepIntended(command.node, command.attempt)]
+                in_hand += world.perform(command, state)[-1:]
+            else:
+                found = events_of(command, state, world.perform)
+        for event in found:
+            state, more = advance(state.graph, state, event)
+            queue.extend(more)
+    return state
+
+
+@given(graphs(), seeds)
+@settings(max_examples=300, deadline=None)
+def test_a_run_that_is_tried_again_while_nothing_fails_any_more_ends_well(graph: Graph, seed: int) -> None:
+    rng = random.Random(seed)
+    state = go_with_hands(initial(graph), World(graph, rng, failing=0.3), rng)
+    assume(state.outcome == "failed")
+    state = go_with_hands(apply(state, StepReset()), World(state.graph, rng, failing=0), rng)
+    assert state.outcome == "succeeded"
+
+
 def _key(commands: list[Command]) -> list[str]:
     return sorted(map(repr, commands))
 
