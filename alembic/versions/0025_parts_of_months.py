@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0026"
+revision = "0025"
 down_revision = "0024"
 branch_labels = None
 depends_on = None
@@ -13,7 +13,7 @@ _SQL = Path(__file__).resolve().parents[1] / "sql"
 
 
 def upgrade() -> None:
-    _execute((_SQL / "0026" / "partitions.sql").read_text())
+    _execute((_SQL / "0025" / "partitions.sql").read_text())
 
 
 def downgrade() -> None:
