@@ -117,7 +117,7 @@ async def test_a_trigger_says_which_runs_go_first(web: TestStack, tenant: Tenant
     first, target = await flow_of(tenant), await flow_of(tenant)
     trigger = await listening(tenant, target, "run_ended", workflow=str(first), priority="high")
     await started(tenant, first)
-    assert await dealt_with(tenant) == 1
+    assert await deal_with_next(tenant.client_id)
     (firing,) = await firings_of(tenant, trigger.id, bool)
     assert (await wait_for(tenant.engineer, firing.run)).priority == "high"
     helper = replace(tenant.engineer, permissions=tenant.engineer.permissions - {"run.hurry"})
@@ -194,7 +194,8 @@ async def test_cut_off_before_the_commit_it_is_dealt_with_again_and_once(web, te
         )
         assert count_of(web, put_off, tenant.client_id) == 1
         link.execute("UPDATE happenings SET ready_at = now() WHERE client_id = %s", (tenant.client_id,))
-    assert await dealt_with(tenant) == 1
+    # The run that it starts soon ends too, which is of no interest here.
+    assert await deal_with_next(tenant.client_id)
     assert runs_of(web, trigger.id) == 1
 
 
