@@ -14,7 +14,6 @@ from app.services.permissions import ROLE_NAMES
 from app.services.runs import RunView
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 
 _STEP_FIELDS = ("node", "state", "attempt", "output", "change", "error", "port", "adopted", "waiting_for", "maybe")
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.core.context import Context
 from app.core.errors import Invalid, Problem
+from app.core.run_states import OVER
 from app.services import runs, workflows
 from app.services.inputs import coerce, read_table
 from app.services.run_views import RunView
@@ -125,7 +126,7 @@ async def _settled(ctx: Context, run_id: UUID, seconds: float) -> RunView:
 def _goes_on_by_itself(view: RunView) -> bool:
     """Whether it waits for something else than a person: a time, a retry, or a worker that hears of an answer, or that
     it is to stop."""
-    if view.state in runs.OVER:
+    if view.state in OVER:
         return False
     if view.cancel_requested_at or (view.pause_requested_at and view.state != "paused"):
         return True

@@ -8,6 +8,7 @@ from uuid import UUID
 import reflex as rx
 
 from app.core.context import Context
+from app.core.run_states import OVER
 from app.services import runs
 from app.services.run_views import RunView
 from app.ui.answers import decide
@@ -25,7 +26,6 @@ ROUTE = "/c/[client]/batches/[batch]"
 LOOK_AGAIN_AFTER_S = 1.0
 PAGE = 100
 FILTERS = ("state", "search")
-OVER = ("succeeded", "failed", "cancelled")
 
 Json = dict[str, Any]
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import reflex as rx
 
 from app.core.context import Context
+from app.core.run_states import OVER
 from app.services import wave_undos, waves
 from app.services.wave_undos import UndoneTarget
 from app.services.waves import WaveView
@@ -22,7 +23,6 @@ from app.ui.watch import allowed, while_open
 
 ROUTE = "/c/[client]/waves/[wave]"
 LOOK_AGAIN_AFTER_S = 1.5
-OVER = ("succeeded", "failed", "cancelled")
 Json = dict[str, Any]
 # Reasons that hold a wave until a person lets it go on.
 _HOLDS = ("wave_stopped", "wave_untried", "wave_next", "wave_paused")

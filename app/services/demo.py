@@ -20,6 +20,7 @@ import httpx
 from app.core.context import Actor, Context
 from app.core.crypto import new_token
 from app.core.files import write_private
+from app.core.run_states import OVER
 from app.core.settings import Settings
 from app.data import routing
 from app.data.counters import close_redis
@@ -237,7 +238,7 @@ async def _reach(context: Context, run_id: Any, *states: str) -> bool:
         state = (await runs.get(context, run_id)).state
         if state in states:
             return True
-        if state in runs.OVER:
+        if state in OVER:
             return False
         await asyncio.sleep(0.1)
     return False

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, Stale
+from app.core.run_states import OVER
 from app.core.settings import get_settings
 from app.data.models.approvals import Approval
 from app.data.models.forms import Form
@@ -26,7 +27,6 @@ from app.services.approvals import named_or_in_role, names_in
 from app.services.run_views import AnyRun, FormView
 
 Json = dict[str, Any]
-_OVER = ("succeeded", "failed", "cancelled")
 
 
 async def list_forms(ctx: Context, *, state: str | None = "open", limit: int = 200) -> list[FormView]:
@@ -84,7 +84,7 @@ async def answer(ctx: Context, form_id: UUID, *, answer: Mapping[str, Any]) -> F
 def why_not(ctx: Context, form: Form, run: AnyRun, now: datetime) -> str | None:
     """Why ``ctx`` may not answer ``now``, by the database's clock: ``closed`` or ``role``; None where they may."""
     late = form.deadline is not None and form.deadline <= now
-    if form.state != "open" or late or run.state in _OVER:
+    if form.state != "open" or late or run.state in OVER:
         return "closed"
     if ctx.actor.account_id is None or not named_or_in_role(ctx, form.rule) or "form.answer" not in ctx.permissions:
         return "role"

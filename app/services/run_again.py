@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.context import Context
 from app.core.errors import Invalid, Problem, Stale
 from app.core.ids import new_id
+from app.core.run_states import OVER
 from app.data.models.runs import Run
 from app.data.session import tenant_session
 from app.engine.core.again import edit_problems, kept_steps, stored, unknown_steps
@@ -27,7 +28,6 @@ from app.services.starts import check_mode, require_may_leave_out
 from app.services.undone import require_not_undone
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 
 
 async def again(

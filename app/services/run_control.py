@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Invalid, Problem, Stale
+from app.core.run_states import OVER
 from app.core.settings import get_settings
 from app.data.models.runs import Run, RunQueue
 from app.data.repositories import audit
@@ -28,7 +29,6 @@ from app.services.run_pasts import require_steps, require_unarchived
 from app.services.undone import has_history, require_latest_undo, require_not_undone
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 
 # The rows of a batch that are runs of their own by now. Those that wait for the batch have no place in the queue yet.
 _LET_GO = "client_id = :client AND parent = :head AND extra ? 'batch_seal' AND state <> ALL(:over)"

@@ -21,10 +21,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.errors import Invalid, Problem
 from app.core.ids import first_at
+from app.core.run_states import OVER
 from app.data.models.runs import Run
 from app.data.models.workflows import Workflow
 
-ENDS = frozenset({"succeeded", "failed", "cancelled"})
+ENDS = frozenset(OVER)
 LARGEST_PAGE = 500
 # Candidates at once: few at first, since the first are often enough, and then twice as many each time up to the most.
 _BITE = 500

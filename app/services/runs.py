@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.context import Context
+from app.core.run_states import OVER
 from app.core.settings import get_settings
 from app.data.session import tenant_session
 from app.data.trips import Ask, tenant_trip
@@ -53,7 +54,6 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 PAGE = 50
 _LOOK_S = 15.0
 _STATE = "SELECT state FROM runs WHERE client_id = %s AND id = %s"

@@ -9,16 +9,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.context import Context
 from app.core.errors import Stale
+from app.core.run_states import OVER
 from app.data.models.runs import Run, StepEvent
-
-_OVER = ("succeeded", "failed", "cancelled")
 
 
 async def require_not_undone(session: AsyncSession, ctx: Context, run_id: UUID) -> None:
     """Raise Stale where the run is taken back, or is being: its results are no ground to go on from."""
     query = select(Run).where(Run.client_id == ctx.client_id, Run.of == run_id, Run.mode == "apply")
     for undo in (await session.exec(query)).all():
-        if undo.state not in _OVER or await has_history(session, ctx, undo.id):
+        if undo.state not in OVER or await has_history(session, ctx, undo.id):
             message = "What this run did is taken back, or is being. Start it anew."
             raise Stale(message, code="run_undone", params={"run": str(undo.id)})
 
@@ -40,6 +39,6 @@ async def require_latest_undo(session: AsyncSession, ctx: Context, undo: Run) ->
         Run.client_id == ctx.client_id, Run.of == undo.of, Run.mode == "apply", col(Run.id) > undo.id
     )
     for later in (await session.exec(query)).all():
-        if later.state not in _OVER or await has_history(session, ctx, later.id):
+        if later.state not in OVER or await has_history(session, ctx, later.id):
             message = "Another undo of this run has been started since. Look at that one."
             raise Stale(message, code="undo_superseded", params={"run": str(later.id)})

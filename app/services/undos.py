@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.context import Context
 from app.core.errors import Missing, Stale
 from app.core.ids import new_id
+from app.core.run_states import OVER
 from app.data.models.runs import Run
 from app.data.repositories.runs import NewRun, add_rows_of
 from app.data.session import tenant_session
@@ -23,7 +24,6 @@ from app.services.start_storing import queue
 from app.services.starts import check_mode
 
 Json = dict[str, Any]
-_OVER = ("succeeded", "failed", "cancelled")
 
 
 async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
@@ -52,7 +52,7 @@ async def undo(ctx: Context, run_id: UUID, *, mode: Mode = "apply") -> UUID:
 
 
 def _require_undoable(run: Run) -> None:
-    if run.state not in _OVER:
+    if run.state not in OVER:
         raise Stale("This run is still going. Cancel it first.", code="run_going")
     require_unarchived(run)
     if run.mode != "apply" or run.kind in ("undo", "wave"):
@@ -85,7 +85,7 @@ async def _undo_of(session: AsyncSession, ctx: Context, run_id: UUID) -> UUID | 
     # One after the other: asked together, neither could use its index.
     for which in (col(Run.of) == run_id, col(Run.of).in_(rows)):
         query = select(Run.id).where(Run.client_id == ctx.client_id, which, Run.mode == "apply")
-        if found := (await session.exec(query.where(col(Run.state).not_in(_OVER)))).first():
+        if found := (await session.exec(query.where(col(Run.state).not_in(OVER)))).first():
             return found
     return None
 

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Stale
+from app.core.run_states import OVER
 from app.core.settings import get_settings
 from app.data.models.runs import Run, WaveTarget
 from app.data.repositories import audit
@@ -20,7 +21,6 @@ from app.engine.runtime.waking import wake_run
 from app.services.wave_loading import find_wave, targets_of
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 
 
 async def pause(ctx: Context, wave_id: UUID) -> None:

@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict
 
 from app.core.context import Context
 from app.core.errors import Forbidden, Missing, Stale
+from app.core.run_states import OVER
 from app.data.repositories import audit
 from app.data.session import tenant_session
 from app.services import clients, undos, waves
 from app.services.start_keys import Mode
 from app.services.starts import check_mode
-from app.services.waves import OVER, TargetView
+from app.services.waves import TargetView
 
 Json = dict[str, Any]
 

@@ -17,6 +17,7 @@ from app.core.clock import utcnow
 from app.core.context import Context
 from app.core.errors import Stale
 from app.core.ids import new_id
+from app.core.run_states import OVER
 from app.core.settings import get_settings
 from app.data.models.runs import Run, WaveTarget
 from app.data.models.workflows import WorkflowVersion
@@ -37,11 +38,10 @@ from app.services.wave_loading import find_wave, targets_of
 from app.services.wave_matrix import Matrix, told_of
 from app.services.wave_preparing import PREPARED_WITHIN, prepare_all, until_prepared
 from app.services.wave_rules import check_rules, chosen_clients, planned_clients
-from app.services.wave_steering import OVER, cancel, pause, resume
+from app.services.wave_steering import cancel, pause, resume
 from app.services.wave_views import TargetView, WaveView, target_view, wave_view
 
 __all__ = [
-    "OVER",
     "Matrix",
     "TargetView",
     "WaveView",

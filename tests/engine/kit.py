@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from app.core.context import Actor, Context
 from app.core.ids import new_id
+from app.core.run_states import OVER
 from app.core.settings import get_settings
 from app.services import accounts, clients, connections, runs, workflow_views, workflows
 from app.services.run_views import ApprovalView, RunView
@@ -29,7 +30,6 @@ from connectors.testing import Bench, Sandbox, params_of
 from tests.servers import TestStack
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 
 
 @dataclass

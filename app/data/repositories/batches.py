@@ -11,10 +11,10 @@ from sqlalchemy import text
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.run_states import OVER
 from app.data.models.runs import Run, RunPlan
 
 Json = dict[str, Any]
-OVER = ("succeeded", "failed", "cancelled")
 
 _OPEN = "r.client_id = :client AND r.parent = :head AND r.state NOT IN ('succeeded', 'failed', 'cancelled')"
 

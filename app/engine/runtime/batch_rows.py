@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from app.core.run_states import OVER
 from app.data.repositories import batches
-from app.data.repositories.batches import OVER
 from app.engine.core.planned import Plan, PlannedStep, summary
 from app.engine.core.seal import differences
 from app.engine.runtime.record import Record, StoredPlan

@@ -17,6 +17,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.core.run_states import OVER
 from app.engine.runtime.hub import CHANNEL, News, hub_of
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,6 @@ _BETWEEN_ENDS_S = 0.005
 # News that go out together are one message, of 25 kB at most.
 _MOST_TOGETHER = 250
 _HEARTBEAT_S = 10.0
-_OVER = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class Announcer:
@@ -48,7 +48,7 @@ class Announcer:
         """Remember that ``run_id`` has come to event ``seq`` and is in ``state``."""
         self._news[(client_id, run_id)] = (seq, state)
         self._wake.set()
-        if state in _OVER:
+        if state in OVER:
             self._ended.set()
 
     async def _publish_forever(self) -> None:
@@ -64,7 +64,7 @@ class Announcer:
                 await self._publish(news)
             except (RedisError, OSError) as error:
                 log.warning("announce.failed", error=type(error).__name__)
-            if any(state in _OVER for _, state in news.values()):
+            if any(state in OVER for _, state in news.values()):
                 await asyncio.sleep(_BETWEEN_ENDS_S)
 
     async def _publish(self, news: dict[tuple[UUID, UUID], tuple[int, str]]) -> None:

@@ -12,10 +12,10 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.clock import utcnow
+from app.core.run_states import OVER
 from app.data.models.runs import Run, RunQueue
 from app.data.repositories import audit
 from app.data.session import tenant_session
-from app.engine.core.waves import OVER
 from app.engine.runtime.record import worker_context
 from app.engine.runtime.waking import wake_run
 

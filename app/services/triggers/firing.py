@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.context import Context
 from app.core.errors import Forbidden, Invalid, Missing, OpsloomError, Problem
 from app.core.ids import new_id
+from app.core.run_states import OVER
 from app.data.models.clients import Client
 from app.data.models.runs import Run
 from app.data.models.triggers import Trigger, TriggerFiring
@@ -28,7 +29,6 @@ from app.services.triggers.starter import Stopped, client_of, scheduler_context,
 Json = dict[str, Any]
 MAX_DEPTH = 8
 KEPT = timedelta(days=90)
-_OVER = ("succeeded", "failed", "cancelled")
 _LOOKED_BACK = 20
 
 
@@ -213,7 +213,7 @@ async def still_running(session: AsyncSession, trigger: Trigger) -> UUID | None:
         .limit(_LOOKED_BACK)
     )
     query = select(Run.id).where(
-        Run.client_id == trigger.client_id, col(Run.id).in_(started), col(Run.state).not_in(_OVER)
+        Run.client_id == trigger.client_id, col(Run.id).in_(started), col(Run.state).not_in(OVER)
     )
     return (await session.exec(query)).first()
 
