@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any, ClassVar
-from urllib.parse import unquote
 
 from cel_expr_python import cel  # type: ignore[import-untyped, unused-ignore]
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped, unused-ignore]
@@ -29,6 +28,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from app.core.errors import Problem
+from app.engine.core.schema_parts import patterns_in, strange_part
 from app.engine.core.shapes import shape
 from app.engine.core.types import kind_words
 
@@ -101,12 +101,12 @@ def schema_problem(schema: Any) -> tuple[str, str] | None:
         _Validator.check_schema(schema)
     except SchemaError as error:
         return error.message, ".".join(str(part) for part in error.absolute_path)
-    for path, pattern in _patterns(schema, ()):
+    for path, pattern in patterns_in(schema):
         if len(pattern) > MAX_PATTERN:
             return f"a pattern may be at most {MAX_PATTERN} characters long", ".".join(path)
         if not _compiles(pattern):
             return f"the pattern {pattern!r} is not a regular expression of the RE2 kind", ".".join(path)
-    return _strange(schema)
+    return strange_part(schema)
 
 
 def _problems(error: ValidationError, schema: Schema, root: Schema, field: str, node: str | None) -> Iterator[Problem]:
@@ -261,81 +261,3 @@ def matches(pattern: str, text: str) -> bool:
 @lru_cache(maxsize=1024)
 def _compiles(pattern: str) -> bool:
     return bool(_matcher().eval(data={"text": "", "pattern": pattern}).type() == cel.Type.BOOL)
-
-
-_NAMES = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
-_VALUES = frozenset({"const", "default", "enum", "examples"})
-_REFERENCES = frozenset({"$ref", "$dynamicRef"})
-
-
-def _strange(schema: Any) -> tuple[str, str] | None:
-    """What of ``schema`` is not understood here, and where: properties told by a pattern of their names, which only
-    Python's own engine would match, and references that lead out of it or nowhere.
-
-    A reference makes a schema of whatever it leads to, also of an example or a list of names; so each is followed.
-    """
-    seen: set[int] = set()
-    ahead: list[tuple[tuple[str, ...], Any]] = [((), schema)]
-    while ahead:
-        for path, part in _parts(*ahead.pop(), seen):
-            if "patternProperties" in part:
-                at = ".".join((*path, "patternProperties"))
-                return "patternProperties is not understood here: name the properties", at
-            if path and "$id" in part:
-                # References below it would mean places in it, and not in the whole.
-                return "$id is not understood inside a schema", ".".join((*path, "$id"))
-            for word in _REFERENCES & part.keys():
-                try:
-                    ahead.append(((*path, word), _led_to(schema, part[word])))
-                except LookupError:
-                    message = f"{part[word]!r} is no place in this schema, such as #/$defs/name"
-                    return message, ".".join((*path, word))
-    return None
-
-
-def _parts(path: tuple[str, ...], schema: Any, seen: set[int]) -> Iterator[tuple[tuple[str, ...], Schema]]:
-    """``schema`` and all schemas in it that were not ``seen``, each with its path."""
-    if isinstance(schema, Mapping):
-        if id(schema) in seen:
-            return
-        seen.add(id(schema))
-        yield path, schema
-        inner = [((*path, str(key)), value) for key, value in schema.items() if key not in _VALUES | _NAMES]
-        for key in _NAMES & schema.keys():
-            named = schema[key] if isinstance(schema[key], Mapping) else {}
-            inner += [((*path, key, str(name)), value) for name, value in named.items()]
-    elif isinstance(schema, list | tuple):
-        inner = [((*path, str(place)), value) for place, value in enumerate(schema)]
-    else:
-        return
-    for at, value in inner:
-        yield from _parts(at, value, seen)
-
-
-def _led_to(root: Any, reference: Any) -> Any:
-    """The part of ``root`` at a JSON pointer such as ``#/$defs/name``. Raises LookupError where there is none."""
-    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
-        raise LookupError(reference)
-    found = root
-    for name in unquote(reference[1:]).split("/")[1:]:
-        plain = name.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list | tuple) and plain.isascii() and plain.isdigit():
-            found = found[int(plain)]
-        elif isinstance(found, Mapping):
-            found = found[plain]
-        else:
-            raise LookupError(reference)
-    return found
-
-
-def _patterns(schema: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every pattern in a schema, with its path."""
-    if isinstance(schema, Mapping):
-        for key, value in schema.items():
-            if key == "pattern" and isinstance(value, str):
-                yield (*path, "pattern"), value
-            else:
-                yield from _patterns(value, (*path, str(key)))
-    elif isinstance(schema, list | tuple):
-        for place, value in enumerate(schema):
-            yield from _patterns(value, (*path, str(place)))
