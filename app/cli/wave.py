@@ -169,8 +169,12 @@ def _line(view: Any) -> str:
 def _told(view: Any) -> str:
     head = f"{_line(view)}\nstage {view.begun} of {view.stages}"
     why = f" ({view.reason['code']})" if view.reason else ""
-    rows = [f"  {t.stage + 1}  {t.state:<10} {t.client:<24} {_why(t.reason)}".rstrip() for t in view.targets]
-    return "\n".join([head + why, *rows])
+    return "\n".join([head + why, *map(_row, view.targets)])
+
+
+def _row(target: Any) -> str:
+    why = f"now {target.now}" if target.now else _why(target.reason)
+    return f"  {target.stage + 1}  {target.state:<10} {target.client:<24} {why}".rstrip()
 
 
 def _why(reason: dict[str, Any] | None) -> str:

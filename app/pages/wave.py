@@ -126,8 +126,8 @@ class WaveState(PageState, SessionState):
 
 
 def _is_going(target: waves.TargetView) -> bool:
-    """Whether it is being taken back just now."""
-    return target.undo_state is not None and target.undo_state not in OVER
+    """Whether it is being taken back, or tried again, just now."""
+    return any(state is not None and state not in OVER for state in (target.undo_state, target.now))
 
 
 def _undone_row(target: UndoneTarget) -> Json:
@@ -148,6 +148,9 @@ def _show(state: WaveState, context: Context, view: WaveView) -> None:
 
 def _target_row(target: waves.TargetView) -> Json:
     shown = target.model_dump(mode="json", include={"name", "state", "summary", "reason"})
+    if target.now:
+        # It has been tried again since: what it failed of then is told on its own page.
+        shown |= {"state": target.now, "reason": None}
     # Steps by a mark each: a row says at a glance how far the client's run came.
     marks = "".join(_MARKS.get(state, "○") for state in target.steps.values())
     href = f"/c/{target.client}/runs/{target.run}" if target.run else f"/c/{target.client}"

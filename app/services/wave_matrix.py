@@ -32,6 +32,7 @@ class _Head:
 
     client_id: UUID
     run_id: UUID
+    state: str
     started_at: datetime | None
     finished_at: datetime | None
     undo: UUID | None
@@ -46,8 +47,8 @@ class Matrix:
         self._ended: dict[UUID, tuple[datetime, dict[str, str]]] = {}
 
     async def of(self, ctx: Context, targets: Sequence[WaveTarget]) -> dict[UUID, Json]:
-        """``steps``, ``undo`` and ``undo_state`` (:class:`app.services.wave_views.TargetView`) by client, for those
-        whose runs the reader may read and that have one."""
+        """``steps``, ``now``, ``undo`` and ``undo_state`` (:class:`app.services.wave_views.TargetView`) by client, for
+        those whose runs the reader may read and that have one."""
         if ctx.actor.account_id is None:
             return {}
         mine = {client.id: client for client in await clients.clients_of(ctx.actor) if _may_read(ctx.actor, client)}
@@ -62,7 +63,8 @@ class Matrix:
         async def inside(head: _Head) -> Json:
             async with gate:
                 steps = await self._steps(ctx.actor, mine[head.client_id], head)
-            return {"steps": steps} | ({"undo": head.undo, "undo_state": head.undo_state} if head.undo else {})
+            known = {"steps": steps, "now": head.state}
+            return known | ({"undo": head.undo, "undo_state": head.undo_state} if head.undo else {})
 
         found = await asyncio.gather(*map(inside, heads))
         return {head.client_id: known for head, known in zip(heads, found, strict=True)}
@@ -99,7 +101,7 @@ async def _heads(actor: Actor, begun: dict[UUID, UUID]) -> list[_Head]:
     undo = _newest_undo(each)
     of_each: ColumnElement[bool] = (col(Run.client_id) == each.c.client_id) & (col(Run.id) == each.c.run_id)
     query = (
-        select(Run.client_id, Run.id, Run.started_at, Run.finished_at, undo.c.id, undo.c.state)
+        select(Run.client_id, Run.id, Run.state, Run.started_at, Run.finished_at, undo.c.id, undo.c.state)
         .select_from(each)
         .join(Run, of_each & col(Run.version).is_not(None))
         .outerjoin(undo, true())

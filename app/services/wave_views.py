@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from app.core.run_states import OVER
 from app.data.models.runs import Run, WaveTarget
 from app.services.run_rules import priority_name
 
@@ -19,8 +20,9 @@ class _View(BaseModel):
 
 
 class TargetView(_View):
-    """One client of a wave. Where the reader may read its runs, ``steps`` are the states of its run's steps by
-    node, and ``undo`` the newest run that takes it back, with its state; otherwise ``reason`` is its code alone.
+    """One client of a wave. Where the reader may read its runs, ``steps`` are the states of its run's steps by node,
+    ``undo`` the newest run that takes it back, with its state, and ``now`` the state of one that has gone on since it
+    ended in the wave, as somebody tried it again; otherwise ``reason`` is its code alone.
     """
 
     client: str
@@ -33,6 +35,7 @@ class TargetView(_View):
     steps: dict[str, str] = {}
     undo: UUID | None = None
     undo_state: str | None = None
+    now: str | None = None
 
 
 class WaveView(_View):
@@ -96,5 +99,9 @@ def target_view(target: WaveTarget, known: Json, *, told: bool) -> TargetView:
         run=None if target.state == "preparing" else target.target_run,
         reason=reason if told or reason is None else {"code": reason.get("code")},
         summary=target.summary,
-        **known,
+        **{**known, "now": _since(target, known.get("now"))},
     )
+
+
+def _since(target: WaveTarget, now: str | None) -> str | None:
+    return now if target.state in OVER and now != target.state else None

@@ -53,6 +53,25 @@ async def test_the_history_of_what_is_over_is_read_once(runner: Worker, monkeypa
         assert {target.name: target.steps for target in view.targets} == {"Ada": DONE, "Bob": DONE}
 
 
+async def test_a_run_that_was_tried_again_since_says_how_it_stands_now(web: TestStack, runner: Worker) -> None:
+    msp = await msp_with(ada={"fails": True}, bob={"fails": True})
+    to = [msp.slug("ada"), msp.slug("bob")]
+    wave = await waves.start(msp.me, workflow=await published(msp, failing_where()), mode="apply", to=to, canary=to)
+    await reached(msp, wave, "failed")
+    with psycopg.connect(web.superuser_dsn) as link:
+        link.execute(
+            "UPDATE runs SET state = 'succeeded' WHERE id = (SELECT target_run FROM wave_targets"
+            " WHERE run_id = %s AND target = %s)",
+            [wave, msp.own["ada"].client_id],
+        )
+    view = await waves.get(msp.me, wave, matrix=waves.Matrix())
+    assert {(one.name, one.state, one.now) for one in view.targets} == {
+        ("Ada", "failed", "succeeded"),
+        ("Bob", "failed", None),
+    }
+    assert {one.now for one in (await waves.get(msp.me, wave)).targets} == {None}, "only who looks inside knows"
+
+
 async def test_who_may_not_read_a_clients_runs_sees_no_steps_of_it(web: TestStack, runner: Worker) -> None:
     msp = await msp_with(ada=FINE, bob=FINE)
     wave = await begun(msp)
