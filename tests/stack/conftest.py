@@ -13,6 +13,9 @@ from tests.servers import TestStack
 from tests.stack.http import serving
 from tests.stack.people import World, make_world
 from tests.stack.platforms import M365, m365
+from tests.stack.routes import caller, target
+
+__all__ = ["caller", "target"]
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,7 @@ import pytest
 from app.data.counters import get_redis
 from tests.servers import TestStack
 from tests.stack.people import World, sign_in
-from tests.stack.test_routes import ALL, BODIES, DOCUMENT, GUARDED, Target, caller, signed, target
-
-__all__ = ["caller", "target"]
+from tests.stack.routes import ALL, BODIES, DOCUMENT, GUARDED, Target, signed
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 # As JSON has them.
