@@ -34,6 +34,8 @@ _Key = tuple[bytes, tuple[int, ...]]
 # Statements are few and do not change; whoever makes them up on the way shall not fill the server's memory.
 _MOST_PREPARED = 200
 _CANCEL_S = 2.0
+# So long after it was asked a connection looks for an answer that the loop has not told of.
+_LOOK_S = 1.0
 _PLACEHOLDER = re.compile(r"%(.)", re.DOTALL)
 # What the server has prepared does not fit any more (a migration went by), or is not there.
 _STALE = frozenset({"0A000", "26000"})
@@ -84,6 +86,7 @@ class Link:
         self._awake = awake or Awake(0)
         self._socket = self._pgconn.socket
         self._heard: asyncio.Future[None] | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._asking = False
         self._lost: psycopg.Error | None = None
         self._poll = select.poll()
@@ -115,6 +118,7 @@ class Link:
             raise self._lost
         sendings = [self._adapted(statement, values) for statement, values in asks]
         self._asking = True
+        self._look_later()
         fresh: dict[_Key, bytes] = {}
         # Of each answer that will come, whether it is of a statement that was asked for.
         expected = [kind for sending in sendings for kind in self._send(sending, fresh)]
@@ -135,7 +139,11 @@ class Link:
 
     async def close(self) -> None:
         """Close it. What the server is in the middle of is cancelled."""
-        self._loop.remove_reader(self._socket)
+        if not self._lost:
+            # A lost one has stopped to listen: its socket's number may be another connection's by now.
+            self._loop.remove_reader(self._socket)
+        if self._looking:
+            self._looking.cancel()
         if self._asking and not self._lost:
             with suppress(psycopg.Error, OSError):
                 await self._connection.cancel_safe(timeout=_CANCEL_S)
@@ -217,6 +225,19 @@ class Link:
             self._loop.remove_reader(self._socket)
         if self._heard and (self._lost or not self._pgconn.is_busy()):
             _wake(self._heard)
+
+    def _look_later(self) -> None:
+        """Look by ourselves a while from now, if the loop tells of nothing until then: an answer that it has missed
+        would be waited for until the end of the process."""
+        if self._looking is None:
+            self._looking = self._loop.call_later(_LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        if self._asking and not self._lost:
+            if not self.is_quiet:
+                self._hear()
+            self._look_later()
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -177,3 +177,47 @@ async def test_what_is_given_up_is_cancelled_on_the_server(own: TestStack, super
     async with database.links().link() as link:
         assert await (await link.execute("SELECT 1")).fetchone() == (1,)
     await database.dispose()
+
+
+async def test_an_answer_that_the_loop_does_not_tell_of_is_found_all_the_same(own: TestStack) -> None:
+    """A worker that waits for one, and holds its runs for as long, would wait until its end."""
+    link = await opened(own)
+    asked = asyncio.create_task(link.execute("SELECT pg_sleep(0.2), %s::text", ("found",)))
+    await asyncio.sleep(0.05)
+    assert asyncio.get_running_loop().remove_reader(link._socket)
+    async with asyncio.timeout(20):
+        assert (await (await asked).fetchall())[0][1] == "found"
+    await link.close()
+
+
+async def test_the_end_that_the_loop_does_not_tell_of_too(own: TestStack, superuser: Connection) -> None:
+    link = await opened(own)
+    ((number,),) = await (await link.execute("SELECT pg_backend_pid()")).fetchall()
+    asked = asyncio.create_task(link.execute("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0.05)
+    assert asyncio.get_running_loop().remove_reader(link._socket)
+    assert await value(superuser, "SELECT pg_terminate_backend(%s, 5000)", number) is True
+    async with asyncio.timeout(20):
+        with pytest.raises(psycopg.Error):
+            await asked
+    assert link.lost
+    await link.close()
+
+
+async def test_a_lost_connection_leaves_alone_whoever_has_its_sockets_number_now(
+    own: TestStack, superuser: Connection
+) -> None:
+    link = await opened(own)
+    ((number,),) = await (await link.execute("SELECT pg_backend_pid()")).fetchall()
+    asked = asyncio.create_task(link.execute("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0.05)
+    assert await value(superuser, "SELECT pg_terminate_backend(%s, 5000)", number) is True
+    with pytest.raises(psycopg.Error):
+        await asked
+    others = [await opened(own) for _ in range(3)]
+    same = [other for other in others if other._socket == link._socket]
+    assert same, "the number of a closed socket is given to the next one"
+    await link.close()
+    assert asyncio.get_running_loop().remove_reader(same[0]._socket), "it hears no more"
+    for other in others:
+        await other.close()

@@ -67,7 +67,7 @@ class FlowSteps:
         """Whether the step is still wanted. One that was ready with it may have failed meanwhile, which stops the run
         or their part of it: nobody is to be asked for what is over, and what was given up has no outcome."""
         state = self.performer.journal.state
-        now = state.node(node.id)
+        now = state.states[node.index]
         if now.state == "running":
             return True  # its intent is recorded, so it is finished
         return not (now.terminal or state.stopping or in_broken(state, node.index))
