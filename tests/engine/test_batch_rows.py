@@ -11,6 +11,7 @@ import pytest
 from app.core.errors import Missing
 from app.services import runs, start_tables
 from app.services.inputs import CheckedRow, check_rows
+from app.services.start_keys import Mode
 from connectors.testing import Sandbox
 from tests.engine.kit import NO_POLICY, Tenant, Worker, chain, make_tenant, wait_for, waiting
 from tests.servers import TestStack
@@ -36,9 +37,9 @@ async def tenant() -> Tenant:
     return await make_tenant(NO_POLICY)
 
 
-async def started(tenant: Tenant, document: dict[str, Any], rows: list[dict[str, Any]], mode: str = "apply") -> Any:
+async def started(tenant: Tenant, document: dict[str, Any], rows: list[dict[str, Any]], mode: Mode = "apply") -> Any:
     flow = await tenant.publish(document)
-    return await runs.start_batch(tenant.engineer, workflow=flow.id, rows=rows, mode=mode)  # type: ignore[arg-type]
+    return await runs.start_batch(tenant.engineer, workflow=flow.id, rows=rows, mode=mode)
 
 
 async def test_rows_are_found_by_state_and_words_and_come_in_pages(tenant: Tenant, runner: Worker) -> None:
