@@ -1,4 +1,4 @@
-"""A server that repeats the credential shows it to nobody: not to later steps, nor in an address, however it is spelt."""
+"""A server that repeats the credential shows it to nobody: no later step, no address, however it is spelt."""
 
 from __future__ import annotations
 
